@@ -1,0 +1,132 @@
+// What neighbours tell each other, as plain values. `transport/gossip_codec` puts them on the wire;
+// `docs/protocol.md` describes the bytes. Everything received is checked against the limits here before it
+// becomes one of these.
+#pragma once
+
+#include "node/core/geometry.h"
+#include "node/core/ids.h"
+#include "node/core/load.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace shoal {
+
+namespace limits {
+inline constexpr std::size_t kMessageBytesMax = 512 * kKiB;  // libtorrent closes connections above 1 MiB
+inline constexpr std::size_t kBlobsPerMessage = 1024;  // 1024 x 41 bytes stays far below the message limit
+inline constexpr std::size_t kNodeNameBytes = 64;
+inline constexpr std::size_t kVersionBytes = 32;
+inline constexpr std::size_t kNeighbourAddresses = 64;
+}  // namespace limits
+
+// An address of a neighbour's swarm port, e.g. "10.0.0.7" and 8421.
+struct Endpoint {
+  std::string address;  // numeric IPv4 or IPv6, no brackets
+  std::uint16_t port = 0;
+  auto operator<=>(const Endpoint&) const = default;
+  [[nodiscard]] std::string text() const;  // "10.0.0.7:8421", "[fe80::1]:8421"
+};
+
+namespace msg {
+
+// First message on each connection, both ways.
+struct Hello {
+  NodeId node;
+  std::string name;              // for people
+  std::string version;           // of the program
+  std::uint16_t swarm_port = 0;  // where this node accepts connections
+  std::uint64_t run = 0;         // random per process start: tells a restart from a second connection
+  bool operator==(const Hello&) const = default;
+};
+
+// Every second. Silence for 5 s means dead.
+struct Heartbeat {
+  std::uint64_t sequence = 0;
+  DeviceLoad load;
+  std::uint32_t blobs_held = 0;
+  std::uint64_t bytes_held = 0;
+  bool operator==(const Heartbeat&) const = default;
+};
+
+// "I want these: tell me what you have of each, and keep me posted until I say Unwant."
+struct Want {
+  std::vector<BlobId> blobs;
+  bool operator==(const Want&) const = default;
+};
+struct Unwant {
+  std::vector<BlobId> blobs;
+  bool operator==(const Unwant&) const = default;
+};
+
+// "I have all of these." Sent in answer to Want, and when a blob the other side wants becomes complete here.
+struct HaveBlobs {
+  std::vector<BlobId> blobs;
+  bool operator==(const HaveBlobs&) const = default;
+};
+
+// "I do not have these (any more)", so that nobody waits for them.
+struct LackBlobs {
+  std::vector<BlobId> blobs;
+  bool operator==(const LackBlobs&) const = default;
+};
+
+// "Of this segment I have these pieces, and their hashes are those." `hashes` has one entry per bit of
+// `pieces`, lowest bit first. Sent as pieces land from the origin, and whole when a segment is complete.
+struct Pieces {
+  BlobId blob;
+  SegmentIndex segment{};
+  PieceMask pieces = 0;
+  std::vector<Hash256> hashes;
+  bool operator==(const Pieces&) const = default;
+};
+
+// "Of this segment I am fetching these pieces from the origin." Absolute: replaces what was claimed before;
+// an empty mask gives the claim up.
+struct Claim {
+  BlobId blob;
+  SegmentIndex segment{};
+  PieceMask pieces = 0;
+  bool operator==(const Claim&) const = default;
+};
+
+// "Send me the piece hashes of this segment and load its torrent: I am about to connect." Answered by a
+// Pieces message with all bits set, or LackBlobs.
+struct AskSegment {
+  BlobId blob;
+  SegmentIndex segment{};
+  bool operator==(const AskSegment&) const = default;
+};
+
+// A blob of one piece travels in a message. Answered by BlobBytes or LackBlobs.
+struct AskBlob {
+  BlobId blob;
+  bool operator==(const AskBlob&) const = default;
+};
+struct BlobBytes {
+  BlobId blob;
+  std::vector<std::byte> bytes;  // exactly blob.size, at most kSmallBlobMax
+  bool operator==(const BlobBytes&) const = default;
+};
+
+// Addresses of other neighbours this node talks to.
+struct Neighbours {
+  std::vector<Endpoint> endpoints;
+  bool operator==(const Neighbours&) const = default;
+};
+
+// "I am stopping": claims lapse at once instead of after the expiry.
+struct Bye {
+  bool operator==(const Bye&) const = default;
+};
+
+}  // namespace msg
+
+using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
+                             msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::AskBlob,
+                             msg::BlobBytes, msg::Neighbours, msg::Bye>;
+
+}  // namespace shoal
