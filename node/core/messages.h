@@ -18,6 +18,7 @@ namespace shoal {
 namespace limits {
 inline constexpr std::size_t kMessageBytesMax = 512 * kKiB;  // libtorrent closes connections above 1 MiB
 inline constexpr std::size_t kBlobsPerMessage = 1024;  // 1024 x 41 bytes stays far below the message limit
+inline constexpr std::size_t kSegmentsPerMessage = 4096;
 inline constexpr std::size_t kNodeNameBytes = 64;
 inline constexpr std::size_t kVersionBytes = 32;
 inline constexpr std::size_t kNeighbourAddresses = 64;
@@ -68,6 +69,14 @@ struct HaveBlobs {
   bool operator==(const HaveBlobs&) const = default;
 };
 
+// "Of this blob, which I do not have whole, I have these segments whole." Hashes are asked for with
+// AskSegment.
+struct HaveSegments {
+  BlobId blob;
+  std::vector<SegmentIndex> segments;
+  bool operator==(const HaveSegments&) const = default;
+};
+
 // "I do not have these (any more)", so that nobody waits for them.
 struct LackBlobs {
   std::vector<BlobId> blobs;
@@ -101,6 +110,15 @@ struct AskSegment {
   bool operator==(const AskSegment&) const = default;
 };
 
+// "I have this segment's torrent loaded: you may connect." Of two nodes that fetch the same segment the one
+// with the lower NodeId connects, so that there is one connection; nodes that hold the blob whole never
+// connect.
+struct SegmentOpen {
+  BlobId blob;
+  SegmentIndex segment{};
+  bool operator==(const SegmentOpen&) const = default;
+};
+
 // A blob of one piece travels in a message. Answered by BlobBytes or LackBlobs.
 struct AskBlob {
   BlobId blob;
@@ -126,7 +144,7 @@ struct Bye {
 }  // namespace msg
 
 using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
-                             msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::AskBlob,
-                             msg::BlobBytes, msg::Neighbours, msg::Bye>;
+                             msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::SegmentOpen,
+                             msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye>;
 
 }  // namespace shoal
