@@ -144,7 +144,7 @@ struct Bye {
 }  // namespace msg
 
 using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
-                             msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::SegmentOpen,
-                             msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye>;
+                             msg::HaveSegments, msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment,
+                             msg::SegmentOpen, msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye>;
 
 }  // namespace shoal
