@@ -1,0 +1,248 @@
+// Decides where the bytes of each wanted blob come from: neighbours, the origin, or both.
+//
+// Decisions only: no I/O, no locks, no clock. Facts come in by on_... calls with `now`, actions come out of
+// decide(). The same code runs in the daemon and under a virtual clock. Owned by the loop thread.
+//
+// How a segment gets its bytes, in this order:
+// - Warm: everything missing is with neighbours. Ask up to `ask_fanout` holders for the piece hashes (which
+// makes them
+//   load the torrent), load it, connect. Of two nodes that both fetch it the one with the lower id connects.
+// - Cold: some pieces are nowhere on the site. Claim a run of them, tell the others that want the blob, fetch
+// it from
+//   the origin; tell the piece hashes as they land. When all hashes of a segment are known, it is warm.
+// - A node alone is the case of no neighbours: it claims and fetches everything.
+//
+// Rules, with their reasons:
+// - A piece is claimed by one node at a time. Why: each byte should cross the internet once per site. Two
+// claims that
+//   crossed on the wire are settled by claim_beats(), the same way on both sides.
+// - A claim is refreshed only while its bytes arrive and lapses `claim_ttl` later. Why: a stuck or dead node
+// must not
+//   hold the others back, and nobody has to judge what is slow.
+// - Each node starts claiming at its own place in a segment (claim_start). Why: nodes that start together
+// would
+//   otherwise all claim the first piece.
+// - All nodes work on the segments in the same order. Why: a segment can be swapped only when all its hashes
+// are known,
+//   so finishing segments early keeps the LAN busy behind the WAN.
+// - The number of slices follows the device's free capacity. Why: a busy machine yields within a second, and
+// claims are
+//   pulled, never assigned, so no node can be given more than it asked for.
+// - Hashes told by neighbours find bad pieces early, but only the publisher's hash publishes. When the whole
+// does not
+//   match, every piece whose hash came from somebody else is fetched again from the origin, and whose hash
+//   differs is banned.
+#pragma once
+
+#include "node/core/actions.h"
+#include "node/core/blob_catalogue.h"
+#include "node/core/geometry.h"
+#include "node/core/ids.h"
+#include "node/core/load.h"
+#include "node/core/messages.h"
+#include "node/core/status.h"
+#include "node/core/time.h"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace shoal {
+
+class Scheduler {
+ public:
+  struct Limits {
+    int slices = 8;           // origin requests at once with all capacity free; the Hub's own tools use 8
+    int small_fetches = 8;    // small blobs from the origin at once, beside the slices: they are tiny
+    int small_asks = 64;      // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
+    int loaded_segments = 8;  // fetched from neighbours at once: hides connection set-up on a fast LAN
+    std::uint64_t loaded_bytes =
+        128 * kMiB;      // but not more than this beyond the second: large segments need no hiding
+    int ask_fanout = 4;  // holders asked per segment; more add connections, not speed
+    Duration claim_ttl = std::chrono::seconds(4);  // four missed refreshes; below the 5 s of a dead heartbeat
+    Duration claim_refresh = std::chrono::seconds(1);
+    Duration answer_patience = std::chrono::milliseconds(500);  // LAN round trips are below a millisecond
+    Duration ask_patience = std::chrono::seconds(3);  // a seed reads 2 KiB from its database to answer
+    Duration stall_patience =
+        std::chrono::seconds(15);                     // no byte from any neighbour for so long: try elsewhere
+    Duration stall_rest = std::chrono::seconds(30);   // how long a stalled segment stays away from the swarm
+    Duration gather = std::chrono::milliseconds(20);  // piece hashes are told in batches
+    Duration small_patience =
+        std::chrono::seconds(3);                 // wait so long for the node that should fetch a small blob
+    std::uint64_t slice_bytes_first = 4 * kMiB;  // until a rate is known
+    std::uint64_t slice_bytes_max = 64 * kMiB;
+    Duration slice_time = std::chrono::seconds(2);  // a slice should take about so long at the measured rate
+    int origin_failures_max = 4;                    // in a row, each after the origin client's own retries
+    std::size_t wants_per_neighbour = 65536;        // blobs one neighbour may want: 4 MiB of memory
+  };
+
+  // What is already here of a wanted blob.
+  struct LocalSegment {
+    PieceMask have = 0;
+    std::vector<Hash256> hashes;  // one per bit of `have`, lowest first
+  };
+  struct Request {
+    BlobId blob;
+    SourcePolicy policy = SourcePolicy::automatic;
+    Priority priority = Priority::normal;
+    std::uint64_t order = 0;          // within a priority, lower first
+    std::vector<LocalSegment> local;  // empty, or one per segment
+  };
+
+  Scheduler(NodeId self, Limits limits);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Wants. REQUIRES: size > 0. Wanting a wanted blob again only raises its priority.
+  void on_want(Request request, Time now);
+  void on_unwant(const BlobId& blob, Time now);
+  // The blob is complete, its hash matched, it is published; or it is gone from this disk.
+  void on_held(const BlobId& blob);
+  void on_not_held(const BlobId& blob);
+  // Every piece matched its hash but the whole does not match the publisher's.
+  void on_blob_corrupt(const BlobId& blob, Time now);
+
+  // Neighbours.
+  void on_neighbour_up(NodeId node, Time now);
+  void on_neighbour_down(NodeId node, Time now);
+  void on_message(NodeId from, const Message& message, Time now);
+  void on_own_load(const DeviceLoad& load);
+
+  // Origin.
+  void on_piece_fetched(const SegmentKey& key, PieceIndex piece, const Hash256& hash, Time now);
+  void on_fetch_progress(FetchId id, std::uint64_t bytes, Time now);
+  void on_fetch_done(FetchId id, const Result<void>& result, Time now);
+  // A small blob could not be had from the origin, or a neighbour's copy did not match (nullopt: origin).
+  void on_small_failed(const BlobId& blob, std::optional<NodeId> from, const Error& error, Time now);
+
+  // Swarm.
+  void on_piece_received(const SegmentKey& key, PieceIndex piece, Time now);
+  void on_swarm_bytes(Time now);  // some payload arrived from some neighbour
+  void on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from, Time now);
+  void on_segment_failed(const SegmentKey& key, const Error& error, Time now);
+
+  // What to start now. Call after each batch of facts and at wake_at().
+  [[nodiscard]] std::vector<Action> decide(Time now);
+  // When decide() could answer differently without a new fact; nullopt: never.
+  [[nodiscard]] std::optional<Time> wake_at() const { return wake_at_; }
+
+  [[nodiscard]] bool wants(const BlobId& blob) const { return wanted_.contains(blob); }
+  [[nodiscard]] std::size_t live_slices() const { return slices_.size(); }
+  // What this blob waits for, in words; empty when bytes are on their way.
+  [[nodiscard]] std::string waiting_for(const BlobId& blob, Time now) const;
+
+  // Tests call it after every step.
+  void check_invariants() const;
+
+ private:
+  enum class Phase : std::uint8_t { open, asking, loaded, complete };
+  struct Segment {
+    Phase phase = Phase::open;
+    PieceMask have = 0;
+    PieceMask known = 0;     // pieces whose hash is known
+    PieceMask fetching = 0;  // in own live slices
+    PieceMask suspect = 0;   // to be taken from the origin although neighbours offer them
+    PieceMask untold = 0;    // landed, hashes not told yet
+    bool claim_changed = false;
+    std::vector<Hash256> hashes;  // one per piece once any is known
+    std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
+    Time since;                   // when the phase began or last moved
+    Time swarm_after;             // stay away from the swarm until then
+    std::set<NodeId> asked;
+    std::set<NodeId> connected;
+    std::map<int, std::set<NodeId>> bad;  // who sent bad bytes for a piece
+  };
+  struct Small {
+    std::optional<NodeId> asked;
+    bool fetching = false;
+    Time since;
+    std::optional<Time> first_planned;
+    std::set<NodeId> tried;
+  };
+  struct Wanted {
+    Wanted(const BlobId& blob, const Limits& limits);
+    BlobId id;
+    Geometry geometry;
+    BlobCatalogue catalogue;
+    SourcePolicy policy = SourcePolicy::automatic;
+    Priority priority = Priority::normal;
+    std::uint64_t order = 0;
+    std::vector<Segment> segments;
+    std::uint32_t first_open = 0;  // all segments before it are complete
+    std::uint32_t complete = 0;
+    bool finishing = false;
+    bool failed = false;
+    int corrupt_rounds = 0;
+    int origin_failures = 0;
+    Time origin_after;  // back off until then
+    Small small;
+  };
+  struct Slice {
+    SegmentKey key;
+    PieceMask remaining = 0;
+    Time started;
+    Time last_progress;
+    std::uint64_t bytes = 0;
+  };
+  using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
+
+  [[nodiscard]] Wanted* find(const BlobId& blob);
+  [[nodiscard]] Segment* find(const SegmentKey& key);
+  [[nodiscard]] bool is_small(const Wanted& w) const { return w.id.size <= kSmallBlobMax; }
+  [[nodiscard]] int slice_limit() const;
+
+  void tell_wanters(const Wanted& w, const Message& message);
+  void answer_want(NodeId to, const std::vector<BlobId>& blobs);
+  void learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now);
+  void settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now);
+
+  void plan_blob(Wanted& w, Time now);
+  void plan_small(Wanted& w, Time now);
+  void plan_segment(Wanted& w, SegmentIndex index, Time now);
+  void check_loaded(Wanted& w, SegmentIndex index, Time now);
+  void check_asking(Wanted& w, SegmentIndex index, Time now);
+  void ask_holders(Wanted& w, SegmentIndex index, Time now);
+  void load(Wanted& w, SegmentIndex index, Time now);
+  void unload(Wanted& w, SegmentIndex index);
+  void claim(Wanted& w, SegmentIndex index, PieceMask free, Time now);
+  void cancel_slice(FetchId id);
+  void end_slice(FetchId id);
+  void cancel_slices_of(const BlobId& blob);
+  void add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now);
+  void fail_blob(Wanted& w, Error error);
+  void refresh_claims(Time now);
+  void flush(Wanted& w, Time now);
+  void wake(Time at);
+  [[nodiscard]] PieceMask from_neighbours(const Wanted& w, SegmentIndex index, Time now) const;
+  [[nodiscard]] std::uint64_t loaded_missing_bytes() const;
+
+  const NodeId self_;
+  const Limits limits_;
+  DeviceLoad own_load_;
+  std::set<NodeId> neighbours_;
+  std::map<NodeId, std::set<BlobId>> wants_by_node_;
+  std::set<BlobId> held_;
+  std::map<BlobId, Wanted> wanted_;
+  std::set<OrderKey> order_;
+  std::map<FetchId, Slice> slices_;
+  std::set<SegmentKey> loaded_;  // incomplete ones, being fetched from neighbours
+  std::map<NodeId, int> strikes_;
+  int small_fetches_ = 0;
+  int small_asks_ = 0;
+  std::uint64_t next_fetch_ = 1;
+  double slice_bytes_per_s_ = 0;  // moving average over ended slices; 0: none ended
+  Time last_swarm_bytes_;
+  Time last_refresh_;
+  Time last_flush_;
+  bool untold_ = false;
+  std::vector<Action> out_;
+  std::optional<Time> wake_at_;
+};
+
+}  // namespace shoal
