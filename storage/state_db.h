@@ -1,0 +1,95 @@
+// shoal.db: what this node knows and has, in SQLite.
+//
+// - WAL, one writing connection behind a mutex, one reading connection behind another. Other programs read at
+//   any moment and never wait for the writer, nor the writer for them.
+// - synchronous=NORMAL: a killed process loses nothing that was committed; a power loss may lose the last
+//   seconds, which costs work and not truth. The few transactions that take something back are flushed to the
+//   disk before they return, because there an older state would be a lie.
+// - Tables may change between versions; the views `status`, `pulls`, `peers`, `holdings`, `events` stay
+//   (storage/sql/schema/views.sql). Times in views are ISO 8601 text in UTC.
+// - A row of `status` never shows more than 100 percent and never falls while the row lives, except when it
+//   fails or starts again after a failure: the tables enforce it.
+//
+// Threads: all methods may be called from any thread at once; they block on the disk, so never from the loop.
+// Errors: io, no_space, corrupt (not a database), invalid (made by a newer shoal).
+#pragma once
+
+#include "node/core/ids.h"
+#include "node/core/result.h"
+#include "node/core/status.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace shoal {
+
+class SqliteConnection;
+
+class StateDb {
+ public:
+  // Kept rows; older ones are deleted. Why these: a year of a busy machine is readable, and the file stays
+  // small beside the hashes.
+  static constexpr int kEventsKept = 10'000;  // promised by status.h
+  static constexpr int kEndedPullsKept = 1'000;
+  static constexpr int kPeersKept = 1'000;
+
+  // Opens or creates the file and brings its schema up to date.
+  [[nodiscard]] static Result<std::unique_ptr<StateDb>> open(const std::string& path);
+  ~StateDb();
+  StateDb(const StateDb&) = delete;
+  StateDb& operator=(const StateDb&) = delete;
+
+  // This node's identity, made at the first call ever.
+  Result<NodeId> node_id();
+  // Never used before, also not by a pull whose row is gone.
+  Result<PullId> new_pull_id();
+
+  // Writes what changed since the last call, in one transaction. Peers that are not in the snapshot are shown
+  // as not alive.
+  Result<void> write_snapshot(const StatusSnapshot& snapshot);
+  // One pull at once, for a request that was just accepted: it restarts after a crash.
+  Result<void> save_pull(const PullStatus& pull);
+  Result<void> add_events(std::span<const EventRow> events);
+  // Newest first.
+  Result<std::vector<EventRow>> last_events(std::size_t count);
+
+  // Pulls that neither ended nor were cancelled, oldest first, with what was asked for.
+  Result<std::vector<PullStatus>> unfinished_pulls();
+  Result<std::vector<PeerStatus>> peers();
+
+  // Files in the cache (state `held`), of all repos, of one, or of one commit.
+  Result<std::vector<FileStatus>> held_files(const std::optional<RepoRef>& repo = std::nullopt,
+                                             const std::string& commit = {});
+  // All rows of `status`, as held_files().
+  Result<std::vector<FileStatus>> all_files(const std::optional<RepoRef>& repo = std::nullopt,
+                                            const std::string& commit = {});
+  // Rows for files that were found rather than pulled.
+  Result<void> save_files(std::span<const FileStatus> files, WallTime at);
+  // Deletes rows of a repo, or of one commit of it; returns how many.
+  Result<std::size_t> delete_files(const RepoRef& repo, const std::string& commit = {});
+  // Deletes the rows of one pull that will not go on (cancelled): those that are not held.
+  Result<std::size_t> delete_unheld_files(const RepoRef& repo, const std::string& revision,
+                                          const std::string& commit);
+
+  // Copies the write-ahead log back into the database. Cheap when there is little; call it now and then from
+  // a thread that may wait for the disk. Neither readers nor the writer wait, unless the log has outgrown 64
+  // MiB.
+  Result<void> checkpoint();
+
+  // For storage/ only.
+  SqliteConnection& writer() { return *writer_; }
+  SqliteConnection& reader() { return *reader_; }
+
+ private:
+  StateDb();
+  std::unique_ptr<SqliteConnection> writer_;
+  std::unique_ptr<SqliteConnection> reader_;
+  std::unique_ptr<SqliteConnection> checkpointer_;
+};
+
+}  // namespace shoal
