@@ -55,7 +55,8 @@ struct Config {
   int origin_connections = 16;
   std::uint64_t wan_rate_limit = 0;  // bytes per second from the origin; 0: none
 
-  std::uint64_t free_space_floor = 0;  // bytes on the cache's file system that are never filled
+  std::uint64_t free_space_floor =
+      1024ULL * 1024 * 1024;  // bytes on the cache's file system that are never filled
 
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::plain;
@@ -65,9 +66,10 @@ using EnvLookup = std::function<std::optional<std::string>(const std::string& na
 
 // What the defaults depend on besides the environment.
 struct HostFacts {
-  bool system_user = false;           // root or the service user `shoal`
-  std::string hostname;               // default of node_name
-  std::filesystem::path working_dir;  // relative paths from options and environment start here
+  bool system_user = false;             // root or the service user `shoal`
+  std::string hostname;                 // default of node_name
+  std::filesystem::path working_dir;    // relative paths from options and environment start here
+  std::filesystem::path system_config;  // read for a system user when it exists and no file is named
 };
 [[nodiscard]] HostFacts real_host_facts();
 [[nodiscard]] EnvLookup real_environment();  // an empty variable counts as not set
