@@ -40,6 +40,25 @@ Scheduler::Segment* Scheduler::find(const SegmentKey& key) {
   return &w->segments[to_int(key.index)];
 }
 
+Scheduler::Wanted* Scheduler::find_shared(const BlobId& blob) {
+  Wanted* w = find(blob);
+  return w != nullptr && w->shared ? w : nullptr;
+}
+
+std::optional<BlobId> Scheduler::blob_of(FetchId id) const {
+  const auto it = slices_.find(id);
+  if (it == slices_.end()) return std::nullopt;
+  return it->second.key.blob;
+}
+
+std::optional<Hash256> Scheduler::hash_of(const SegmentKey& key, PieceIndex piece) const {
+  const auto it = wanted_.find(key.blob);
+  if (it == wanted_.end() || to_int(key.index) >= it->second.segments.size()) return std::nullopt;
+  const Segment& segment = it->second.segments[to_int(key.index)];
+  if ((segment.known & mask_of(piece)) == 0) return std::nullopt;
+  return segment.hashes[static_cast<std::size_t>(to_int(piece))];
+}
+
 int Scheduler::slice_limit() const {
   return std::max(1, static_cast<int>(std::lround(limits_.slices * free_capacity(own_load_))));
 }
@@ -64,6 +83,7 @@ void Scheduler::on_want(Request request, Time now) {
   w.policy = request.policy;
   w.priority = request.priority;
   w.order = request.order;
+  w.shared = request.shared;
   order_.insert({w.priority, w.order, w.id});
   for (std::size_t i = 0; i < request.local.size() && i < w.segments.size(); ++i) {
     const auto index = static_cast<SegmentIndex>(i);
@@ -81,6 +101,7 @@ void Scheduler::on_want(Request request, Time now) {
       ++w.complete;
     }
   }
+  if (!w.shared) return;
   for (const auto& [node, blobs] : wants_by_node_) {
     if (blobs.contains(w.id)) w.catalogue.on_wants(node, true);
   }
@@ -99,7 +120,9 @@ void Scheduler::on_unwant(const BlobId& blob, Time /*now*/) {
   }
   if (w->small.fetching) --small_fetches_;
   if (w->small.asked) --small_asks_;
-  for (const NodeId node : neighbours_) out_.push_back(act::Tell{node, msg::Unwant{{blob}}});
+  if (w->shared) {
+    for (const NodeId node : neighbours_) out_.push_back(act::Tell{node, msg::Unwant{{blob}}});
+  }
   order_.erase({w->priority, w->order, w->id});
   wanted_.erase(blob);
 }
@@ -135,8 +158,9 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   w->finishing = false;
   ++w->corrupt_rounds;
   if (w->corrupt_rounds > 2 || w->policy == SourcePolicy::lan_only) {
-    fail_blob(*w, Error{Code::corrupt,
-                        "the bytes do not match the publisher's hash, and fetching them again did not help", 0});
+    fail_blob(*w,
+              Error{Code::corrupt,
+                    "the bytes do not match the publisher's hash, and fetching them again did not help", 0});
     return;
   }
   bool others = false;
@@ -155,17 +179,32 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
     bad &= segment.have;
     if (bad == 0) continue;
     out_.push_back(act::ForgetPieces{{blob, index}, bad});
-    if (segment.phase == Phase::complete) {
-      --w->complete;
-      out_.push_back(act::UnloadSegment{{blob, index}});
-    }
-    segment.phase = Phase::open;
-    segment.since = now;
-    segment.have &= ~bad;
-    segment.known &= ~bad;
     segment.suspect |= bad;
-    w->first_open = std::min(w->first_open, i);
+    reopen(*w, index, bad, now);
   }
+}
+
+void Scheduler::reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  if (segment.phase == Phase::complete) {
+    --w.complete;
+    out_.push_back(act::UnloadSegment{{w.id, index}});
+    segment.phase = Phase::open;
+  } else if (segment.phase == Phase::loaded) {
+    unload(w, index);
+  }
+  segment.since = now;
+  segment.have &= ~lost;
+  segment.known &= ~lost;
+  w.first_open = std::min(w.first_open, to_int(index));
+}
+
+void Scheduler::on_pieces_lost(const SegmentKey& key, PieceMask pieces, Time now) {
+  Wanted* w = find(key.blob);
+  Segment* segment = find(key);
+  if (segment == nullptr || (segment->have & pieces) == 0) return;
+  w->finishing = false;
+  reopen(*w, key.index, segment->have & pieces, now);
 }
 
 void Scheduler::fail_blob(Wanted& w, Error error) {
@@ -182,6 +221,7 @@ void Scheduler::on_neighbour_up(NodeId node, Time now) {
   neighbours_.insert(node);
   msg::Want want;
   for (auto& [blob, w] : wanted_) {
+    if (!w.shared) continue;
     w.catalogue.on_asked(node, now);
     want.blobs.push_back(blob);
     if (want.blobs.size() == limits::kBlobsPerMessage) {
@@ -224,7 +264,7 @@ void Scheduler::answer_want(NodeId to, const std::vector<BlobId>& blobs) {
   if (!have.blobs.empty()) out_.push_back(act::Tell{to, std::move(have)});
   if (!lack.blobs.empty()) out_.push_back(act::Tell{to, std::move(lack)});
   for (const BlobId& blob : blobs) {
-    Wanted* w = find(blob);
+    Wanted* w = find_shared(blob);
     if (w == nullptr) continue;
     msg::HaveSegments complete{blob, {}};
     for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
@@ -258,13 +298,13 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     for (const BlobId& blob : want->blobs) {
       if (wants.size() >= limits_.wants_per_neighbour) break;
       wants.insert(blob);
-      if (Wanted* w = find(blob)) w->catalogue.on_wants(from, true);
+      if (Wanted* w = find_shared(blob)) w->catalogue.on_wants(from, true);
     }
     answer_want(from, want->blobs);
   } else if (const auto* unwant = std::get_if<msg::Unwant>(&message)) {
     for (const BlobId& blob : unwant->blobs) {
       wants_by_node_[from].erase(blob);
-      if (Wanted* w = find(blob)) {
+      if (Wanted* w = find_shared(blob)) {
         // Its partial torrents are unloaded: what it had of the blob is not on offer.
         w->catalogue.on_wants(from, false);
         w->catalogue.on_lacks(from);
@@ -273,11 +313,11 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
   } else if (const auto* have = std::get_if<msg::HaveBlobs>(&message)) {
     for (const BlobId& blob : have->blobs) {
       wants_by_node_[from].erase(blob);
-      if (Wanted* w = find(blob)) w->catalogue.on_has_all(from);
+      if (Wanted* w = find_shared(blob)) w->catalogue.on_has_all(from);
     }
   } else if (const auto* lack = std::get_if<msg::LackBlobs>(&message)) {
     for (const BlobId& blob : lack->blobs) {
-      Wanted* w = find(blob);
+      Wanted* w = find_shared(blob);
       if (w == nullptr) continue;
       w->catalogue.on_lacks(from);
       if (w->small.asked == from) {
@@ -287,20 +327,20 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
       }
     }
   } else if (const auto* segments = std::get_if<msg::HaveSegments>(&message)) {
-    if (Wanted* w = find(segments->blob)) {
+    if (Wanted* w = find_shared(segments->blob)) {
       for (const SegmentIndex s : segments->segments) w->catalogue.on_has_segment(from, s);
     }
   } else if (const auto* pieces = std::get_if<msg::Pieces>(&message)) {
-    if (Wanted* w = find(pieces->blob)) learn_hashes(*w, from, *pieces, now);
+    if (Wanted* w = find_shared(pieces->blob)) learn_hashes(*w, from, *pieces, now);
   } else if (const auto* claimed = std::get_if<msg::Claim>(&message)) {
-    if (Wanted* w = find(claimed->blob)) {
+    if (Wanted* w = find_shared(claimed->blob)) {
       w->catalogue.on_claim(from, claimed->segment, claimed->pieces, now);
       if (to_int(claimed->segment) < w->segments.size()) {
         settle_claim(*w, from, claimed->segment, claimed->pieces, now);
       }
     }
   } else if (const auto* open = std::get_if<msg::SegmentOpen>(&message)) {
-    Wanted* w = find(open->blob);
+    Wanted* w = find_shared(open->blob);
     Segment* segment = find(SegmentKey{open->blob, open->segment});
     if (segment == nullptr) return;
     w->catalogue.on_open(from, open->segment);

@@ -92,6 +92,9 @@ class Scheduler {
     Priority priority = Priority::normal;
     std::uint64_t order = 0;          // within a priority, lower first
     std::vector<LocalSegment> local;  // empty, or one per segment
+    // Whether neighbours may hear of it; false for content that not everybody may download (design section
+    // 8).
+    bool shared = true;
   };
 
   Scheduler(NodeId self, Limits limits);
@@ -127,6 +130,9 @@ class Scheduler {
   void on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from, Time now);
   void on_segment_failed(const SegmentKey& key, const Error& error, Time now);
 
+  // The disk took pieces back that had landed.
+  void on_pieces_lost(const SegmentKey& key, PieceMask pieces, Time now);
+
   // What to start now. Call after each batch of facts and at wake_at().
   [[nodiscard]] std::vector<Action> decide(Time now);
   // When decide() could answer differently without a new fact; nullopt: never.
@@ -134,6 +140,9 @@ class Scheduler {
 
   [[nodiscard]] bool wants(const BlobId& blob) const { return wanted_.contains(blob); }
   [[nodiscard]] std::size_t live_slices() const { return slices_.size(); }
+  // The blob that a live slice belongs to, and the hash a piece was or will be checked against.
+  [[nodiscard]] std::optional<BlobId> blob_of(FetchId id) const;
+  [[nodiscard]] std::optional<Hash256> hash_of(const SegmentKey& key, PieceIndex piece) const;
   // What this blob waits for, in words; empty when bytes are on their way.
   [[nodiscard]] std::string waiting_for(const BlobId& blob, Time now) const;
 
@@ -173,6 +182,7 @@ class Scheduler {
     SourcePolicy policy = SourcePolicy::automatic;
     Priority priority = Priority::normal;
     std::uint64_t order = 0;
+    bool shared = true;
     std::vector<Segment> segments;
     std::uint32_t first_open = 0;  // all segments before it are complete
     std::uint32_t complete = 0;
@@ -196,6 +206,10 @@ class Scheduler {
   [[nodiscard]] Segment* find(const SegmentKey& key);
   [[nodiscard]] bool is_small(const Wanted& w) const { return w.id.size <= kSmallBlobMax; }
   [[nodiscard]] int slice_limit() const;
+
+  // A wanted blob that neighbours may hear of.
+  [[nodiscard]] Wanted* find_shared(const BlobId& blob);
+  void reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now);
 
   void tell_wanters(const Wanted& w, const Message& message);
   void answer_want(NodeId to, const std::vector<BlobId>& blobs);
