@@ -12,7 +12,8 @@ class Admin:
     POST /_admin/faults     a fault or a list of them (faults.py), added to the active ones
     POST /_admin/clear      no more faults
     POST /_admin/rate       {"bytes_per_s": N}; 0: unlimited
-    POST /_admin/repos      {"id": ..., "size": ..., "shards": ..., "seed": ..., "odd": ..., "directory": ..., "gated": ..., "private": ..., "xet": ...}
+    POST /_admin/repos      {"id": ..., "size": ..., "shards": ..., "seed": ..., "odd": ...,
+                            "phantom": ..., "directory": ..., "gated": ..., "private": ..., "xet": ...}
     POST /_admin/commit     {"id": ..., "ref": "main", "files": {"path": "text"}, "remove": ["path"]}: a new commit on the ref
     GET  /_admin/repos      ids and their refs
     """

@@ -60,6 +60,16 @@ class BytesContent(Content):
             yield memoryview(self._data)[start : start + length]
 
 
+class PhantomContent(Content):
+    """A size without bytes, for files that nobody can or should fetch."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def views(self, start, length):
+        raise OSError("a phantom has no bytes")
+
+
 class FileContent(Content):
     """A file on disk, sent by sendfile(2)."""
 

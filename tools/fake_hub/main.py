@@ -17,7 +17,7 @@ from .repos import Store
 
 _EPILOG = """\
 A spec for --generate is an id and key=value pairs, separated by commas:
-  org/model,size=1GiB,shards=4,seed=7,odd=1,gated=auto,private=1,xet=0
+  org/model,size=1GiB,shards=4,seed=7,odd=1,phantom=20TiB,gated=auto,private=1,xet=0
 
 Tokens: hf_member may read every gated and private repo, hf_stranger is valid and may read none of them, all
 others are invalid. When ready it prints one line of JSON: {"hub": URL, "cdn": URL, "pid": N}.

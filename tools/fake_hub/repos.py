@@ -6,7 +6,7 @@ import os
 import re
 import threading
 
-from .content import FileContent
+from .content import FileContent, PhantomContent
 from .model import is_lfs, model_files, parse_size
 
 MANIFEST = ".fake-hub.json"  # digests of a directory made by tools/make-model, so that serving it reads nothing twice
@@ -143,9 +143,14 @@ def load_directory(folder):
     return files
 
 
-def generate(name, size="64MiB", shards=2, seed=1, odd=False):
+def generate(name, size="64MiB", shards=2, seed=1, odd=False, phantom=None):
+    """`phantom`: the size of one more LFS file that is listed and cannot be had."""
     contents = model_files(name, parse_size(size), int(shards), int(seed), odd)
-    return {path: File(path, content) for path, content in contents.items()}
+    files = {path: File(path, content) for path, content in contents.items()}
+    if phantom:
+        digest = hashlib.sha256(f"phantom {phantom}".encode()).hexdigest()
+        files["phantom.bin"] = File("phantom.bin", PhantomContent(parse_size(phantom)), digest, lfs=True)
+    return files
 
 
 class Store:

@@ -1,0 +1,31 @@
+# Functional and lab tests: Python files that drive the real programs. Exit status 77 means skipped.
+set(SHOAL_FUNCTIONAL_DIR ${CMAKE_CURRENT_LIST_DIR})
+set(SHOAL_LAB_DIR ${CMAKE_CURRENT_LIST_DIR}/../lab)
+
+function(shoal_python_test label name timeout_s)
+  set(file ${SHOAL_FUNCTIONAL_DIR}/test_${name}.py)
+  if(label STREQUAL "lab")
+    set(file ${SHOAL_LAB_DIR}/lab_${name}.py)
+  endif()
+  add_test(NAME ${label}.${name} COMMAND /usr/bin/python3 -B ${file})
+  # PROCESSORS: each starts several busy processes; two at once would measure each other.
+  set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout_s} PROCESSORS 2
+                       SKIP_RETURN_CODE 77)
+  if(TARGET shoald AND TARGET shoal)
+    set_tests_properties(${label}.${name} PROPERTIES
+                         ENVIRONMENT "SHOALD=$<TARGET_FILE:shoald>;SHOAL=$<TARGET_FILE:shoal>")
+  endif()
+endfunction()
+
+# The timeouts are several times what the tests take on two cores, so that sanitizers fit in, too.
+shoal_python_test(functional fake_hub 120)
+shoal_python_test(functional example 120)
+shoal_python_test(functional sharing 300)
+shoal_python_test(functional adopt 180)
+shoal_python_test(functional js_client 180)
+shoal_python_test(functional kill 600)
+shoal_python_test(functional status 300)
+shoal_python_test(functional faults 600)
+shoal_python_test(functional exit_status 300)
+shoal_python_test(functional namespaces 300)
+shoal_python_test(lab thin_pipe 900)

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+"""Each way to fail has its exit status and one line that helps."""
+
+import harness
+
+
+class ExitStatus(harness.FunctionalTest):
+    def setUp(self):
+        super().setUp()
+        self.hub_ = self.hub()
+        self.hub_.add_repo("acme/tiny", size="4MiB", shards=1)
+        self.hub_.add_repo("acme/gated", size="4MiB", shards=1, gated="auto")
+        self.hub_.add_repo("acme/private", size="4MiB", shards=1, private=True)
+        self.hub_.add_repo("acme/huge", size="4MiB", shards=1, phantom="40TiB")
+        self.node_ = self.node("one", self.hub_)
+
+    def expect(self, status, *arguments, says=()):
+        out = self.node_.cli(*arguments, status=status)
+        lines = out.stderr.strip().splitlines()
+        self.say(f"shoal {' '.join(arguments)}: {status}: {out.stderr.strip()}")
+        self.assertEqual(1, len(lines), f"one line, not {lines}")
+        for word in says:
+            self.assertIn(word, lines[0])
+        return out
+
+    def test_pulls_that_cannot_work(self):
+        self.node_.start()
+        self.expect(4, "pull", "acme/missing", says=["acme/missing"])
+        self.expect(4, "pull", "acme/private", says=["acme/private"])  # without a token the Hub does not tell them apart
+        self.expect(4, "pull", "acme/tiny@no-such-branch", says=["no-such-branch"])
+        self.expect(5, "pull", "acme/gated", says=["acme/gated", "token"])
+        self.expect(7, "pull", "acme/huge", says=["space"])
+        self.assertEqual([], list(self.node_.cache_dir.glob("*/blobs/*.shoal-partial")), "space was taken for a hopeless pull")
+        self.assertEqual(0, self.hub_.counters()["weight_bytes"])
+
+    def test_a_token_that_is_not_on_the_list(self):
+        node = self.node_ = self.node("stranger", self.hub_, env={"HF_TOKEN": "hf_stranger"}).start()
+        self.expect(5, "pull", "acme/gated", says=["acme/gated"])
+        self.expect(4, "pull", "acme/missing")
+        self.assertNotIn("hf_stranger", node.log.read_text())
+
+    def test_a_bad_token(self):
+        self.node_ = self.node("bad", self.hub_, env={"HF_TOKEN": "hf_bad"}).start()
+        self.expect(5, "pull", "acme/tiny", says=["token"])
+
+    def test_no_daemon(self):
+        for command in (["pull", "acme/tiny"], ["status"], ["peers"], ["ls"]):
+            self.expect(3, *command, says=["shoald"])
+
+    def test_wrong_usage(self):
+        self.node_.start()
+        for command in (["pull"], ["pull", "not a repo"], ["pull", "../../etc"], ["fetch", "acme/tiny"], ["pull", "acme/tiny", "--source", "moon"]):
+            out = self.node_.cli(*command, status=2)
+            self.assertTrue(out.stderr.strip(), command)
+
+    def test_things_that_are_not_there(self):
+        self.node_.start()
+        self.expect(4, "rm", "acme/never", says=["acme/never"])
+        self.expect(4, "cancel", "999999")
+
+    def test_a_hub_that_does_not_answer(self):
+        (port,) = harness.free_ports(1)
+        self.node_ = self.node("lonely", f"http://127.0.0.1:{port}").start()
+        out = self.node_.cli("pull", "acme/tiny", status=1, timeout=200)
+        self.assertIn(str(port), out.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()

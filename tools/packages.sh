@@ -1,0 +1,34 @@
+# The Debian 12 packages that building, testing and the quickstart need, and a function that installs what is missing.
+# Sourced by the scripts beside it; not run by itself.
+
+# Compiler and build tools.
+SHOAL_PACKAGES_BUILD=(build-essential cmake ninja-build ccache pkg-config git ca-certificates)
+# Libraries of the program.
+SHOAL_PACKAGES_LIBRARIES=(libtorrent-rasterbar-dev libboost-dev libcurl4-openssl-dev libsqlite3-dev libspdlog-dev
+  nlohmann-json3-dev libcli11-dev libtomlplusplus-dev prometheus-cpp-dev libsystemd-dev libssl-dev)
+# The stand-in Hub, the functional tests (namespaces by ip), and looking at the database.
+SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
+# The test framework.
+SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev)
+# What tools/bench compares with, where it is installed; never installed by a script.
+SHOAL_PACKAGES_BENCH=(nginx-light qbittorrent-nox)
+
+# install_packages PACKAGE...: says what is missing and installs it, as root or through sudo. Nothing missing: no apt-get.
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    [[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
+  done
+  if ((${#missing[@]} == 0)); then
+    echo "== packages: all $# are installed"
+    return
+  fi
+  echo "== packages: installing ${missing[*]}"
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || { echo "not root and no sudo: apt-get install ${missing[*]}" >&2; return 1; }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
