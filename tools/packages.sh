@@ -1,5 +1,6 @@
 # The Debian 12 packages that building, testing and the quickstart need, and a function that installs what is missing.
 # Sourced by the scripts beside it; not run by itself.
+# shellcheck shell=bash disable=SC2034
 
 # Compiler and build tools.
 SHOAL_PACKAGES_BUILD=(build-essential cmake ninja-build ccache pkg-config git ca-certificates)
@@ -10,8 +11,6 @@ SHOAL_PACKAGES_LIBRARIES=(libtorrent-rasterbar-dev libboost-dev libcurl4-openssl
 SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
 # The test framework.
 SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev)
-# What tools/bench compares with, where it is installed; never installed by a script.
-SHOAL_PACKAGES_BENCH=(nginx-light qbittorrent-nox)
 
 # install_packages PACKAGE...: says what is missing and installs it, as root or through sudo. Nothing missing: no apt-get.
 install_packages() {
