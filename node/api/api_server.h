@@ -20,7 +20,6 @@ struct ApiServerOptions {
   HttpServerOptions http;
   std::size_t event_clients_max = 32;  // each is a connection that stays
   std::size_t event_queue_max = 1024;  // a client further behind is cut off and can ask for the list
-  std::chrono::milliseconds event_keepalive{15'000};  // finds clients that are gone
   // Adds further routes (the Hub's read API, /metrics, the page) after shoal's own.
   std::function<void(Router&)> more_routes;
 };

@@ -43,6 +43,8 @@ class BodyStream {
   // Known length: sent as Content-Length; nullopt: chunked.
   [[nodiscard]] virtual std::optional<std::uint64_t> length() const { return std::nullopt; }
   virtual void next(Ready ready) = 0;
+  // Sent when next() has been waiting for a while, so that a vanished client is noticed. Empty: nothing.
+  [[nodiscard]] virtual std::string keepalive() const { return {}; }
 };
 
 struct HttpResponse {

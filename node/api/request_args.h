@@ -1,0 +1,50 @@
+// Strict reading of what a client asks for: every field known, of the right type and in bounds, or an error
+// that names it.
+#pragma once
+
+#include "node/api/api_backend.h"
+#include "node/api/http_message.h"
+#include "node/core/result.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace shoal {
+
+inline constexpr std::size_t kGlobsMax = 256;       // of include or exclude
+inline constexpr std::size_t kGlobBytesMax = 1024;  // as long as a path
+
+[[nodiscard]] Result<PullRequest> read_pull_request(const HttpRequest& request);
+[[nodiscard]] Result<SeedRequest> read_seed_request(const HttpRequest& request);
+[[nodiscard]] Result<std::optional<RepoRef>> read_verify_request(const HttpRequest& request);
+
+struct LoadRequest {
+  bool busy = false;
+  std::optional<std::chrono::seconds> duration;
+};
+[[nodiscard]] Result<LoadRequest> read_load_request(const HttpRequest& request);
+
+// The path's `{type}/{repo...}` and the query's `revision`.
+[[nodiscard]] Result<RemoveRequest> read_remove_request(const std::string& type, const std::string& repo,
+                                                        const HttpRequest& request);
+
+// A positive id from the path.
+[[nodiscard]] Result<std::int64_t> read_id(const std::string& text);
+
+// Refuses query fields other than these.
+[[nodiscard]] Result<void> check_query(const HttpRequest& request,
+                                       std::initializer_list<std::string_view> known);
+[[nodiscard]] Result<std::size_t> read_limit(const HttpRequest& request, std::size_t normal, std::size_t max);
+
+struct RepoFilter {
+  std::optional<std::string> repo;
+  std::optional<RepoType> type;
+};
+[[nodiscard]] Result<RepoFilter> read_repo_filter(const HttpRequest& request);
+
+}  // namespace shoal
