@@ -58,6 +58,12 @@ struct FileStatus {
   std::string error;        // the sentence of the failure
   bool operator==(const FileStatus&) const = default;
 };
+// A row as it is recorded.
+struct RecordedFile {
+  FileStatus file;
+  WallTime updated_at;
+};
+
 // 0 to 100, rounded down to a tenth, so that 100 means done.
 [[nodiscard]] double percent(std::uint64_t done, std::uint64_t size);
 

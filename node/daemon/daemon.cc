@@ -1,0 +1,517 @@
+#include "node/daemon/daemon.h"
+
+#include "node/daemon/service_notify.h"
+#include "node/version.h"
+#include "transport/origin/hub_settings.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <utility>
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace shoal {
+namespace {
+
+Time now_time() {
+  return std::chrono::steady_clock::now();
+}
+
+std::uint64_t random_u64() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32U) | device();
+}
+
+// One daemon per state directory: two writers of one shoal.db would fetch everything twice.
+Result<UniqueFd> lock_state(const std::filesystem::path& dir) {
+  std::error_code ec;
+  std::filesystem::create_directories(dir, ec);
+  if (ec)
+    return fail(Code::io, "cannot make the state directory " + dir.string() + ": " + ec.message(),
+                ec.value());
+  const std::string path = dir / "lock";
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return fail(Code::io, "cannot open " + path + ": " + std::strerror(errno), errno);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(Code::io, "another shoald uses " + dir.string() + "; give this one another --state-dir",
+                errno);
+  }
+  return fd;
+}
+
+}  // namespace
+
+Daemon::Daemon(Config config) : config_(std::move(config)), started_at_(wall_now()) {
+  auto empty = std::make_shared<StatusSnapshot>();
+  empty->at = started_at_;
+  snapshot_ = std::move(empty);
+}
+
+Daemon::~Daemon() = default;
+
+Result<void> Daemon::run() {
+  if (auto started = start(); !started) return started;
+  loop_.on_signal([this](int number) {
+    spdlog::info("signal {}: stopping", number);
+    stop();
+  });
+  loop_.set_turn([this] {
+    if (stopping_) return;
+    const Time now = now_time();
+    fetcher_->turn(now);
+    if (const auto at = fetcher_->scheduler().wake_at()) loop_.request_turn_at(*at);
+  });
+  loop_.post([this] {
+    resume_pulls();
+    tick();
+    notify_ready("neighbours on port " + std::to_string(swarm_->port()) + ", API on " +
+                 api_->endpoint().text());
+  });
+  loop_.run_until_stopped();
+  // The order of destruction is the order of the arrows: nobody may call what is gone.
+  api_.reset();
+  swarm_.reset();
+  hub_.reset();
+  loop_.join_workers();
+  jobs_.reset();
+  fetcher_.reset();
+  pulls_.reset();
+  seeder_.reset();
+  store_.reset();
+  db_.reset();
+  spdlog::info("stopped");
+  return {};
+}
+
+Result<void> Daemon::start() {
+  auto lock = lock_state(config_.state_dir);
+  if (!lock) return shoal::fail(lock.error());
+  state_lock_ = std::move(*lock);
+  for (const auto step :
+       {&Daemon::open_storage, &Daemon::open_origin, &Daemon::open_swarm, &Daemon::open_api}) {
+    if (auto done = (this->*step)(); !done) return done;
+  }
+  return {};
+}
+
+Result<void> Daemon::open_storage() {
+  auto db = StateDb::open(config_.state_dir / "shoal.db");
+  if (!db) return shoal::fail(db.error());
+  db_ = std::move(*db);
+  const auto id = db_->node_id();
+  if (!id) return shoal::fail(id.error());
+  self_ = *id;
+
+  BlobStoreOptions options;
+  options.cache_root = config_.cache_dir;
+  options.free_space_floor = config_.free_space_floor;
+  options.on_pieces_lost = [this](SegmentKey key, PieceMask pieces, const Error& error) {
+    loop_.post([this, key, pieces, error] {
+      if (!fetcher_) return;
+      fetcher_->on_pieces_lost(key, pieces, error, now_time());
+      loop_.request_turn();
+    });
+  };
+  options.on_trouble = [this](Error error) {
+    loop_.post([this, error = std::move(error)] { events_.warn("disk_trouble", error.message); });
+  };
+  auto store = BlobStore::open(*db_, std::move(options));
+  if (!store) return shoal::fail(store.error());
+  store_ = std::move(*store);
+  if (auto prepared = store_->cache().prepare(); !prepared) return prepared;
+
+  // Which blobs may be shared: those that a repo known to be public names.
+  const auto held = store_->held();
+  if (!held) return shoal::fail(held.error());
+  for (const BlobId& blob : *held) add_held(blob);
+  if (const auto access = db_->repo_access()) {
+    for (const auto& [repo, is_public] : *access) rules_.set_public(repo, is_public);
+  }
+  if (const auto files = db_->held_files()) {
+    for (const FileStatus& file : *files) {
+      if (rules_.is_public(file.repo).value_or(false)) rules_.add_blob(file.blob);
+    }
+  }
+  return {};
+}
+
+Result<void> Daemon::open_origin() {
+  const Environment env = process_environment();
+  HubClient::Options options;
+  options.endpoint = config_.hub;
+  options.token = hub_token(env, disk_small_file_reader());
+  has_token_ = !options.token.empty();
+  options.ca_file = tls_ca_file(env);
+  options.ca_dir = tls_ca_dir(env);
+  options.user_agent = std::string("shoal/") + kVersion;
+  options.max_connections = config_.origin_connections;
+  options.max_connections_per_host = config_.origin_connections;
+  options.rate_limit = config_.wan_rate_limit;
+  Origin::Callbacks callbacks;
+  callbacks.on_progress = [this](FetchId id, std::uint64_t bytes) {
+    loop_.post([this, id, bytes] {
+      const Time now = now_time();
+      origin_rate_.add(bytes, now);
+      if (fetcher_) fetcher_->on_fetch_progress(id, bytes, now);
+    });
+  };
+  callbacks.on_done = [this](FetchId id, const Result<void>& result) {
+    loop_.post([this, id, result] {
+      if (!fetcher_ || stopping_) return;
+      fetcher_->on_fetch_done(id, result, now_time());
+      loop_.request_turn();
+    });
+  };
+  HubClient::Notices notices;
+  notices.on_limited = [this](Time until, std::string reason) {
+    loop_.post([this, until, reason = std::move(reason)] {
+      events_.warn("rate_limited", reason);
+      if (fetcher_) fetcher_->set_limited(until, reason);
+    });
+  };
+  auto hub = HubClient::create(std::move(options), std::move(callbacks), std::move(notices));
+  if (!hub) return shoal::fail(hub.error());
+  hub_ = std::move(*hub);
+  return {};
+}
+
+Result<void> Daemon::open_swarm() {
+  SwarmOptions options;
+  options.listen = {config_.swarm};
+  options.cluster = config_.cluster;
+  options.node = self_;
+  options.name = config_.node_name;
+  options.version = kVersion;
+  options.run = random_u64();
+  for (const HostPort& peer : config_.peers) options.peers.push_back(peer.text());
+  options.lsd = config_.lsd;
+  options.on_log = [](const std::string& line) { spdlog::debug("swarm: {}", line); };
+
+  Swarm::Callbacks callbacks;
+  callbacks.on_neighbour_up = [this](NodeId node, Endpoint endpoint, msg::Hello hello) {
+    loop_.post([this, node, endpoint = std::move(endpoint), hello = std::move(hello)] {
+      if (stopping_) return;
+      site_->on_neighbour_up(node, endpoint, hello, now_time());
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_neighbour_down = [this](NodeId node, std::string reason) {
+    loop_.post([this, node, reason = std::move(reason)] {
+      if (stopping_) return;
+      site_->on_neighbour_down(node, reason);
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_message = [this](NodeId from, Message message) {
+    loop_.post([this, from, message = std::make_shared<Message>(std::move(message))] {
+      if (stopping_) return;
+      on_message(from, std::move(*message));
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_piece = [this](SegmentKey key, PieceIndex piece, NodeId from) {
+    loop_.post([this, key, piece, from] {
+      if (stopping_) return;
+      fetcher_->on_swarm_piece(key, piece, from, now_time());
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_bad_piece = [this](SegmentKey key, PieceIndex piece, std::vector<NodeId> from) {
+    loop_.post([this, key, piece, from = std::move(from)] {
+      if (stopping_) return;
+      for (const NodeId node : from) {
+        events_.add({{},
+                     EventLevel::warning,
+                     "bad_piece",
+                     {},
+                     {},
+                     {},
+                     node.hex(),
+                     "piece " + std::to_string(to_int(piece)) + " of segment " +
+                         std::to_string(to_int(key.index)) + " of " + key.blob.text() +
+                         " does not match its hash"});
+      }
+      fetcher_->on_bad_piece(key, piece, from, now_time());
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_segment_failed = [this](SegmentKey key, Error error) {
+    loop_.post([this, key, error = std::move(error)] {
+      if (stopping_) return;
+      spdlog::warn("segment {} of {}: {}", to_int(key.index), key.blob.text(), error.message);
+      fetcher_->on_segment_failed(key, error, now_time());
+      loop_.request_turn();
+    });
+  };
+  callbacks.on_traffic = [this](NodeId node, std::uint64_t received, std::uint64_t sent) {
+    loop_.post([this, node, received, sent] {
+      if (stopping_) return;
+      const Time now = now_time();
+      download_rate_.add(received, now);
+      upload_rate_.add(sent, now);
+      site_->on_traffic(node, received, sent);
+      if (received > 0) fetcher_->scheduler().on_swarm_bytes(now);
+    });
+  };
+  auto swarm = SwarmSession::start(std::move(options), std::move(callbacks));
+  if (!swarm) return shoal::fail(swarm.error());
+  swarm_ = std::move(*swarm);
+
+  seeder_ = std::make_unique<Seeder>(loop_, *store_, *swarm_,
+                                     [this](const BlobId& blob) { return rules_.shareable(blob); });
+  pulls_ = std::make_unique<Pulls>(loop_, *store_, *db_, *hub_, rules_, events_);
+  Fetcher::Listener listener;
+  listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes) {
+    add_held(blob);
+    pulls_->on_blob_done(blob, bytes);
+  };
+  listener.on_failed = [this](const BlobId& blob, const Error& error) {
+    pulls_->on_blob_failed(blob, error);
+  };
+  listener.on_liar = [this](NodeId node, const std::string& reason) {
+    site_->on_banned(node, Fetcher::kBanDuration, reason);
+  };
+  listener.on_mismatch = [this](const OriginFile& file, const std::string& text) {
+    events_.add({{}, EventLevel::error, "hash_mismatch", {}, file.repo.name, file.path, {}, text});
+  };
+  Scheduler::Limits limits;
+  limits.slices = std::max(1, std::min(limits.slices, config_.origin_connections));
+  fetcher_ =
+      std::make_unique<Fetcher>(loop_, *store_, *swarm_, *hub_, *seeder_, self_, limits, std::move(listener));
+  pulls_->set_fetcher(*fetcher_);
+  for (const BlobId& blob : held_) {
+    if (rules_.shareable(blob)) fetcher_->scheduler().on_held(blob);
+  }
+
+  Site::Listener site_listener;
+  site_listener.on_alive = [this](NodeId node) { fetcher_->scheduler().on_neighbour_up(node, now_time()); };
+  site_listener.on_dead = [this](NodeId node) {
+    fetcher_->scheduler().on_neighbour_down(node, now_time());
+    seeder_->on_neighbour_down(node);
+  };
+  site_listener.on_load = [](NodeId, const DeviceLoad&) {};
+  site_ = std::make_unique<Site>(events_, std::move(site_listener));
+  if (const auto peers = db_->peers()) site_->remember(*peers);
+
+  Jobs::Listener jobs_listener;
+  jobs_listener.on_adopted = [this](AdoptReport report, std::function<void()> done) {
+    on_adopted(std::move(report), std::move(done));
+  };
+  jobs_listener.on_not_held = [this](const BlobId& blob) { drop_held(blob); };
+  jobs_ = std::make_unique<Jobs>(loop_, *store_, events_, std::move(jobs_listener));
+  return {};
+}
+
+Result<void> Daemon::open_api() {
+  ApiServerOptions options;
+  options.http.listen = config_.api;
+  options.http.host_names = config_.api_hosts;
+  if (!config_.api_token_file.empty()) {
+    const auto token = disk_small_file_reader()(config_.api_token_file.string());
+    if (!token)
+      return shoal::fail(Code::io, "cannot read the API's token file " + config_.api_token_file.string());
+    options.http.bearer_token = token->substr(0, token->find_last_not_of(" \t\r\n") + 1);
+  }
+  auto api = ApiServer::start(std::move(options), *this);
+  if (!api) return shoal::fail(api.error());
+  api_ = std::move(*api);
+  events_.set_listener([this](const EventRow& row) {
+    if (api_) api_->publish(row);
+  });
+  spdlog::info("node {} ({}) serves the API on {} and neighbours on {}:{}", config_.node_name,
+               self_.short_hex(), api_->endpoint().text(), config_.swarm.address, swarm_->port());
+  return {};
+}
+
+void Daemon::resume_pulls() {
+  const auto unfinished = db_->unfinished_pulls();
+  if (!unfinished) {
+    events_.warn("resume_failed", unfinished.error().message);
+    return;
+  }
+  for (const PullStatus& status : *unfinished) pulls_->resume(status);
+}
+
+void Daemon::stop() {
+  if (std::exchange(stopping_, true)) return;
+  notify_stopping();
+  jobs_->cancel_all();
+  events_.set_listener({});
+  swarm_->say_bye(kByeAtMost);
+  // What the last second brought is worth a row.
+  StatusSnapshot last;
+  last.at = wall_now();
+  last.node = self_;
+  last.node_name = config_.node_name;
+  pulls_->append_rows(last, now_time());
+  last.peers = site_->rows();
+  for (PeerStatus& peer : last.peers) peer.alive = false;
+  loop_.record(
+      [this, last = std::move(last), rows = events_.take_pending()]() -> Result<void> {
+        if (auto added = db_->add_events(rows); !added) return added;
+        return db_->write_snapshot(last);
+      },
+      [this](const Result<void>& result) {
+        if (!result) spdlog::error("recording the last status: {}", result.error().message);
+        loop_.stop();
+      });
+}
+
+void Daemon::tick() {
+  if (stopping_) return;
+  const Time now = now_time();
+  loop_.after(kTick, [this] { tick(); });
+  load_ = load_sampler_.sample(now);
+  load_.origin_bytes_per_s = origin_rate_.bytes_per_s(now);
+  load_.upload_bytes_per_s = upload_rate_.bytes_per_s(now);
+  load_.download_bytes_per_s = download_rate_.bytes_per_s(now);
+  fetcher_->scheduler().on_own_load(load_);
+  site_->expire(now);
+  send_heartbeats(now);
+  seeder_->drop_idle(now);
+  publish_status(now);
+  notify_watchdog();
+  loop_.request_turn();
+  if (now - last_checkpoint_ >= kCheckpointEvery) {
+    last_checkpoint_ = now;
+    loop_.run([this] { return db_->checkpoint(); },
+              [](const Result<void>& result) {
+                if (!result) spdlog::warn("checkpoint of shoal.db: {}", result.error().message);
+              });
+  }
+}
+
+void Daemon::send_heartbeats(Time /*now*/) {
+  const msg::Heartbeat heartbeat{++heartbeat_, load_, static_cast<std::uint32_t>(held_.size()), bytes_held_};
+  for (const NodeId node : site_->alive()) swarm_->send(node, heartbeat);
+}
+
+void Daemon::publish_status(Time now) {
+  // One write at a time: on a slow disk statuses become rarer instead of piling up.
+  if (recording_) return;
+  recording_ = true;
+  auto next = std::make_shared<StatusSnapshot>();
+  next->at = wall_now();
+  next->node = self_;
+  next->node_name = config_.node_name;
+  next->load = load_;
+  next->blobs_held = static_cast<std::uint32_t>(held_.size());
+  next->bytes_held = bytes_held_;
+  pulls_->append_rows(*next, now);
+  next->peers = site_->rows();
+  loop_.record(
+      [this, next, rows = events_.take_pending()]() -> Result<void> {
+        if (!rows.empty()) {
+          if (auto added = db_->add_events(rows); !added) return added;
+        }
+        return db_->write_snapshot(*next);
+      },
+      [this, next](const Result<void>& result) {
+        recording_ = false;
+        if (!result) spdlog::error("recording the status: {}", result.error().message);
+        // The API shows what SQL shows, so it changes only once the rows are written.
+        const std::lock_guard lock(snapshot_mutex_);
+        snapshot_ = next;
+      });
+}
+
+void Daemon::on_message(NodeId from, Message message) {
+  const Time now = now_time();
+  if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
+    site_->on_heartbeat(from, *heartbeat, now);
+  } else if (auto* bytes = std::get_if<msg::BlobBytes>(&message)) {
+    fetcher_->on_blob_bytes(from, std::move(*bytes));
+  } else if (const auto* ask_blob = std::get_if<msg::AskBlob>(&message)) {
+    seeder_->on_ask_blob(from, *ask_blob);
+  } else if (std::holds_alternative<msg::Bye>(message)) {
+    site_->on_neighbour_down(from, "it is stopping");
+  } else {
+    if (const auto* ask = std::get_if<msg::AskSegment>(&message)) seeder_->on_ask_segment(from, *ask, now);
+    fetcher_->scheduler().on_message(from, message, now);
+  }
+}
+
+void Daemon::add_held(const BlobId& blob) {
+  if (held_.insert(blob).second) bytes_held_ += blob.size;
+}
+
+void Daemon::drop_held(const BlobId& blob) {
+  if (held_.erase(blob) > 0) bytes_held_ -= blob.size;
+  rules_.remove_blob(blob);
+  fetcher_->scheduler().on_not_held(blob);
+  seeder_->on_blob_removed(blob);
+  loop_.request_turn();
+}
+
+void Daemon::announce_repo(const RepoRef& repo, bool is_public, const std::vector<BlobId>& blobs) {
+  rules_.set_public(repo, is_public);
+  if (!is_public) {
+    events_.add({{},
+                 EventLevel::info,
+                 "not_shared",
+                 {},
+                 repo.name,
+                 {},
+                 {},
+                 "not everybody may download it, so neighbours do not hear of it"});
+    return;
+  }
+  for (const BlobId& blob : blobs) {
+    rules_.add_blob(blob);
+    if (held_.contains(blob)) fetcher_->scheduler().on_held(blob);
+  }
+  loop_.request_turn();
+}
+
+void Daemon::on_adopted(AdoptReport report, std::function<void()> done) {
+  for (const BlobId& blob : report.adopted) add_held(blob);
+  for (const BlobId& blob : report.known) add_held(blob);
+  std::map<RepoRef, std::vector<BlobId>> by_repo;
+  std::map<RepoRef, FileStatus> sample;
+  for (const FileStatus& file : report.files) {
+    by_repo[file.repo].push_back(file.blob);
+    sample.emplace(file.repo, file);
+  }
+  if (by_repo.empty()) {
+    done();
+    return;
+  }
+  // Only the Hub knows whether a repo is open to everybody; an unreachable Hub leaves the last known answer.
+  auto open = std::make_shared<std::size_t>(by_repo.size());
+  auto finished = std::make_shared<std::function<void()>>(std::move(done));
+  for (auto& [repo, blobs] : by_repo) {
+    const FileStatus& file = sample.at(repo);
+    hub_->is_public(
+        repo, file.commit_id, file.path,
+        [this, open, finished, repo = repo, blobs = std::move(blobs)](const Result<bool>& answer) {
+          loop_.post([this, open, finished, repo, blobs, answer] {
+            const bool is_public = answer ? *answer : rules_.is_public(repo).value_or(false);
+            if (!answer) {
+              events_.add(
+                  {{},
+                   EventLevel::warning,
+                   "access_unknown",
+                   {},
+                   repo.name,
+                   {},
+                   {},
+                   "cannot ask the Hub whether everybody may download it: " + answer.error().message});
+            } else {
+              loop_.record([this, repo, is_public] { return db_->save_repo_access(repo, is_public); },
+                           [](const Result<void>&) {});
+            }
+            announce_repo(repo, is_public, blobs);
+            if (--*open == 0) (*finished)();
+          });
+        });
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,125 @@
+// The service: opens the store, the session, the origin and the API, and joins them around one loop.
+//
+// Start: state directory and lock -> shoal.db -> blob store -> origin -> swarm -> API -> unfinished pulls ->
+// READY. Stop (SIGTERM, SIGINT): refuse new work -> say Bye -> end fetches -> record what landed -> close.
+// Pulls that were running go on at the next start.
+#pragma once
+
+#include "node/api/api_backend.h"
+#include "node/api/api_server.h"
+#include "node/config/config.h"
+#include "node/core/status.h"
+#include "node/daemon/event_log.h"
+#include "node/daemon/fetcher.h"
+#include "node/daemon/jobs.h"
+#include "node/daemon/load_sampler.h"
+#include "node/daemon/loop.h"
+#include "node/daemon/pulls.h"
+#include "node/daemon/rate_meter.h"
+#include "node/daemon/seeder.h"
+#include "node/daemon/share_rules.h"
+#include "node/daemon/site.h"
+#include "storage/blob_store.h"
+#include "storage/file.h"
+#include "storage/state_db.h"
+#include "transport/origin/hub_client.h"
+#include "transport/swarm/swarm_session.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace shoal {
+
+class Daemon final : public ApiBackend {
+ public:
+  static constexpr std::chrono::seconds kTick{1};
+  static constexpr std::chrono::seconds kCheckpointEvery{60};
+  static constexpr std::chrono::milliseconds kByeAtMost{500};
+
+  explicit Daemon(Config config);
+  ~Daemon() override;
+
+  // Runs until a signal. Errors are those of starting.
+  Result<void> run();
+
+  // ApiBackend; called on the API's thread.
+  [[nodiscard]] std::shared_ptr<const StatusSnapshot> snapshot() const override;
+  void info(Reply<NodeInfo> reply) override;
+  void start_pull(PullRequest request, Reply<PullId> reply) override;
+  void pull(PullId id, Reply<PullDetail> reply) override;
+  void pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) override;
+  void cancel_pull(PullId id, Reply<void> reply) override;
+  void status(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
+              Reply<StatusPage> reply) override;
+  void holdings(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
+                Reply<HoldingsPage> reply) override;
+  void events(std::size_t limit, Reply<std::vector<EventRow>> reply) override;
+  void start_seed(SeedRequest request, Reply<JobId> reply) override;
+  void start_verify(std::optional<RepoRef> repo, Reply<JobId> reply) override;
+  void job(JobId id, Reply<JobStatus> reply) override;
+  void jobs(Reply<std::vector<JobStatus>> reply) override;
+  void cancel_job(JobId id, Reply<void> reply) override;
+  void remove(RemoveRequest request, Reply<RemoveResult> reply) override;
+  void set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) override;
+
+ private:
+  Result<void> start();
+  Result<void> open_storage();
+  Result<void> open_origin();
+  Result<void> open_swarm();
+  Result<void> open_api();
+  void resume_pulls();
+  void stop();
+
+  void tick();
+  void send_heartbeats(Time now);
+  void publish_status(Time now);
+  void on_message(NodeId from, Message message);
+  void on_adopted(AdoptReport report, std::function<void()> done);
+  void announce_repo(const RepoRef& repo, bool is_public, const std::vector<BlobId>& blobs);
+  void add_held(const BlobId& blob);
+  void drop_held(const BlobId& blob);
+
+  const Config config_;
+  NodeId self_;
+  WallTime started_at_;
+  UniqueFd state_lock_;
+
+  Loop loop_;
+  EventLog events_;
+  ShareRules rules_;
+  LoadSampler load_sampler_;
+  RateMeter origin_rate_;
+  RateMeter upload_rate_;
+  RateMeter download_rate_;
+  DeviceLoad load_;
+  std::uint64_t heartbeat_ = 0;
+  std::set<BlobId> held_;
+  std::uint64_t bytes_held_ = 0;
+  Time last_checkpoint_;
+  bool recording_ = false;  // a status write is under way
+  bool stopping_ = false;
+  bool has_token_ = false;
+
+  std::unique_ptr<StateDb> db_;
+  std::unique_ptr<BlobStore> store_;
+  std::unique_ptr<HubClient> hub_;
+  std::unique_ptr<SwarmSession> swarm_;
+  std::unique_ptr<Seeder> seeder_;
+  std::unique_ptr<Pulls> pulls_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::unique_ptr<Site> site_;
+  std::unique_ptr<Jobs> jobs_;
+  std::unique_ptr<ApiServer> api_;
+
+  mutable std::mutex snapshot_mutex_;
+  std::shared_ptr<const StatusSnapshot> snapshot_;  // guarded by snapshot_mutex_
+};
+
+}  // namespace shoal

@@ -1,0 +1,452 @@
+#include "node/daemon/fetcher.h"
+
+#include "node/daemon/seeder.h"
+#include "storage/blob_store.h"
+#include "transport/origin/hub_client.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace shoal {
+
+Fetcher::Fetcher(Loop& loop, BlobStore& store, Swarm& swarm, HubClient& hub, Seeder& seeder, NodeId self,
+                 Scheduler::Limits limits, Listener listener)
+    : loop_(loop),
+      store_(store),
+      swarm_(swarm),
+      hub_(hub),
+      seeder_(seeder),
+      listener_(std::move(listener)),
+      scheduler_(self, limits) {}
+
+Fetcher::~Fetcher() = default;
+
+Fetcher::Job* Fetcher::find(const BlobId& blob) {
+  const auto it = jobs_.find(blob);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
+Fetcher::Job* Fetcher::find(const BlobId& blob, std::uint64_t generation) {
+  Job* job = find(blob);
+  return job != nullptr && job->generation == generation ? job : nullptr;
+}
+
+// --- wanting
+// --------------------------------------------------------------------------------------------------------
+
+void Fetcher::want(Request request) {
+  const BlobId blob = request.file.blob;
+  if (Job* job = find(blob)) {
+    if (request.priority < job->request.priority) {
+      if (job->stage == Stage::queued) {
+        queued_.erase({job->request.priority, job->request.order, blob});
+        queued_.insert({request.priority, job->request.order, blob});
+      } else if (job->stage == Stage::fetching) {
+        Scheduler::Request raised;
+        raised.blob = blob;
+        raised.priority = request.priority;
+        scheduler_.on_want(std::move(raised), std::chrono::steady_clock::now());
+      }
+      job->request.priority = request.priority;
+    }
+    return;
+  }
+  Job& job = jobs_[blob];
+  job.request = std::move(request);
+  job.generation = next_generation_++;
+  queued_.insert({job.request.priority, job.request.order, blob});
+  activate();
+}
+
+void Fetcher::unwant(const BlobId& blob) {
+  if (!jobs_.contains(blob)) return;
+  scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
+  erase(blob);
+  loop_.request_turn();
+}
+
+void Fetcher::erase(const BlobId& blob) {
+  const auto it = jobs_.find(blob);
+  const Job& job = it->second;
+  if (job.stage == Stage::queued) {
+    queued_.erase({job.request.priority, job.request.order, blob});
+  } else {
+    --(blob.size <= kSmallBlobMax ? active_small_ : active_large_);
+  }
+  jobs_.erase(it);
+  activate();
+}
+
+void Fetcher::activate() {
+  // Small ones and large ones have windows of their own: configuration first, and not behind a full window of
+  // shards.
+  for (auto it = queued_.begin(); it != queued_.end();) {
+    if (active_large_ >= kActiveLarge && active_small_ >= kActiveSmall) return;
+    const BlobId blob = std::get<BlobId>(*it);
+    const bool small = blob.size <= kSmallBlobMax;
+    int& active = small ? active_small_ : active_large_;
+    if (active >= (small ? kActiveSmall : kActiveLarge)) {
+      ++it;
+      continue;
+    }
+    ++active;
+    it = queued_.erase(it);
+    Job& job = jobs_.at(blob);
+    job.stage = Stage::opening;
+    open(job);
+  }
+}
+
+void Fetcher::open(Job& job) {
+  struct Opened {
+    Result<std::uint64_t> local = shoal::fail(Code::not_found, "");
+    Result<std::shared_ptr<PartialBlob>> partial = shoal::fail(Code::not_found, "");
+    std::vector<Scheduler::LocalSegment> segments;
+  };
+  const BlobId blob = job.request.file.blob;
+  loop_.run(
+      [&store = store_, blob, repo = job.request.file.repo] {
+        Opened opened;
+        opened.local = blob.size == 0 ? [&]() -> Result<std::uint64_t> {
+          const auto published = store.publish_small(blob, repo, {});
+          if (!published) return shoal::fail(published.error());
+          return std::uint64_t{0};
+        }()
+            : store.materialize(blob, repo);
+        if (opened.local || opened.local.error().code != Code::not_found || blob.size <= kSmallBlobMax)
+          return opened;
+        opened.partial = store.begin(blob, repo);
+        if (!opened.partial) return opened;
+        const PartialBlob& partial = **opened.partial;
+        opened.segments.resize(partial.geometry().segment_count());
+        for (std::uint32_t i = 0; i < opened.segments.size(); ++i) {
+          if (partial.have(SegmentIndex{i}) == 0) continue;
+          const auto hashes = store.hashes({blob, SegmentIndex{i}});
+          if (!hashes) continue;
+          opened.segments[i].have = hashes->have;
+          for (std::size_t p = 0; p < hashes->piece_hashes.size(); ++p) {
+            if ((hashes->have & mask_of(static_cast<PieceIndex>(p))) != 0) {
+              opened.segments[i].hashes.push_back(hashes->piece_hashes[p]);
+            }
+          }
+        }
+        return opened;
+      },
+      [this, blob, generation = job.generation](Opened opened) {
+        Job* live = find(blob, generation);
+        if (live == nullptr) return;
+        if (opened.local) {
+          live->bytes = {0, 0, blob.size};
+          if (live->request.before.sum() == blob.size) live->bytes = live->request.before;
+          done(*live);
+          return;
+        }
+        const bool small = blob.size <= kSmallBlobMax;
+        const Error& error = opened.local.error().code != Code::not_found || small ? opened.local.error()
+                             : opened.partial                                      ? opened.local.error()
+                                                                                   : opened.partial.error();
+        if (small && error.code == Code::not_found) {
+          on_opened(blob, generation, nullptr, {});
+        } else if (opened.partial) {
+          on_opened(blob, generation, std::move(*opened.partial), std::move(opened.segments));
+        } else if (error.code == Code::unavailable) {
+          live->waiting_for = "another program on this machine that downloads the same file";
+          loop_.after(kLockRetry, [this, blob, generation] {
+            if (Job* again = find(blob, generation)) open(*again);
+          });
+        } else {
+          fail(*live, error);
+        }
+      });
+}
+
+void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::shared_ptr<PartialBlob> partial,
+                        std::vector<Scheduler::LocalSegment> local) {
+  Job* job = find(blob, generation);
+  if (job == nullptr) return;
+  job->stage = Stage::fetching;
+  job->partial = std::move(partial);
+  job->waiting_for.clear();
+  if (job->partial) {
+    // What is here came from where the records say; what they do not explain was on this machine.
+    std::uint64_t have = job->partial->bytes_have();
+    const Sources& before = job->request.before;
+    job->bytes.lan = std::min(before.lan, have);
+    have -= job->bytes.lan;
+    job->bytes.origin = std::min(before.origin, have);
+    job->bytes.local = have - job->bytes.origin;
+  }
+  Scheduler::Request request;
+  request.blob = blob;
+  // A repo that not everybody may download is not mentioned to neighbours and not asked of them.
+  request.policy = job->request.shareable ? job->request.policy : SourcePolicy::origin_only;
+  request.shared = job->request.shareable;
+  request.priority = job->request.priority;
+  request.order = job->request.order;
+  request.local = std::move(local);
+  scheduler_.on_want(std::move(request), std::chrono::steady_clock::now());
+  loop_.request_turn();
+}
+
+// --- actions
+// --------------------------------------------------------------------------------------------------------
+
+void Fetcher::turn(Time now) {
+  for (const Action& action : scheduler_.decide(now)) start(action, now);
+}
+
+void Fetcher::start(const Action& action, Time now) {
+  if (const auto* tell = std::get_if<act::Tell>(&action)) {
+    swarm_.send(tell->to, tell->message);
+  } else if (const auto* slice = std::get_if<act::FetchSlice>(&action)) {
+    fetch_slice(*slice);
+  } else if (const auto* cancelled = std::get_if<act::CancelFetch>(&action)) {
+    hub_.cancel(cancelled->id);
+  } else if (const auto* small = std::get_if<act::FetchSmall>(&action)) {
+    fetch_small(small->blob);
+  } else if (const auto* segment = std::get_if<act::LoadSegment>(&action)) {
+    load(*segment);
+  } else if (const auto* connect = std::get_if<act::ConnectSegment>(&action)) {
+    swarm_.connect(connect->key, connect->to);
+  } else if (const auto* unloaded = std::get_if<act::UnloadSegment>(&action)) {
+    swarm_.unload(unloaded->key);
+  } else if (const auto* pieces = std::get_if<act::ForgetPieces>(&action)) {
+    forget(*pieces);
+  } else if (const auto* complete = std::get_if<act::FinishBlob>(&action)) {
+    finish(complete->blob);
+  } else if (const auto* failed = std::get_if<act::FailBlob>(&action)) {
+    if (Job* job = find(failed->blob)) fail(*job, failed->error);
+  } else if (const auto* ban = std::get_if<act::BanNode>(&action)) {
+    swarm_.ban(ban->node, kBanDuration);
+    listener_.on_liar(ban->node, ban->reason);
+    scheduler_.on_neighbour_down(ban->node, now);
+  }
+}
+
+void Fetcher::fetch_slice(const act::FetchSlice& slice) {
+  Job* job = find(slice.key.blob);
+  if (job == nullptr || !job->partial) {
+    scheduler_.on_fetch_done(slice.id, shoal::fail(Code::cancelled, "the file is not wanted any more"),
+                             std::chrono::steady_clock::now());
+    return;
+  }
+  const Geometry geometry(slice.key.blob.size);
+  SliceRequest request;
+  request.id = slice.id;
+  request.file = job->request.file;
+  request.offset = geometry.piece_offset(slice.key.index, slice.first);
+  request.length = geometry.bytes_in(slice.key.index, mask_of_run(to_int(slice.first), slice.count));
+  request.sink = store_.slice_sink(
+      job->partial, slice.key.index, slice.first, slice.count,
+      [this, generation = job->generation](SegmentKey key, PieceIndex piece, Hash256 hash) {
+        loop_.post([this, generation, key, piece, hash] {
+          const Time now = std::chrono::steady_clock::now();
+          if (Job* live = find(key.blob, generation)) {
+            const std::uint64_t bytes = Geometry(key.blob.size).piece_length(key.index, piece);
+            live->bytes.origin = std::min(live->bytes.origin + bytes, key.blob.size);
+          }
+          scheduler_.on_piece_fetched(key, piece, hash, now);
+          loop_.request_turn();
+        });
+      });
+  hub_.fetch(std::move(request));
+}
+
+void Fetcher::fetch_small(const BlobId& blob) {
+  Job* job = find(blob);
+  if (job == nullptr) return;
+  hub_.fetch_small(
+      job->request.file, [this, blob, generation = job->generation](Result<std::vector<std::byte>> result) {
+        auto bytes = std::make_shared<Result<std::vector<std::byte>>>(std::move(result));
+        loop_.post([this, blob, generation, bytes] {
+          if (find(blob, generation) == nullptr) return;
+          if (*bytes) {
+            publish_small(blob, std::nullopt, std::move(**bytes));
+            return;
+          }
+          scheduler_.on_small_failed(blob, std::nullopt, bytes->error(), std::chrono::steady_clock::now());
+          loop_.request_turn();
+        });
+      });
+}
+
+void Fetcher::on_blob_bytes(NodeId from, msg::BlobBytes message) {
+  if (find(message.blob) == nullptr || !scheduler_.wants(message.blob)) return;
+  publish_small(message.blob, from, std::move(message.bytes));
+}
+
+void Fetcher::publish_small(const BlobId& blob, std::optional<NodeId> from, std::vector<std::byte> bytes) {
+  const Job& job = jobs_.at(blob);
+  loop_.run([&store = store_, blob, repo = job.request.file.repo,
+             bytes = std::move(bytes)] { return store.publish_small(blob, repo, bytes); },
+            [this, blob, from, generation = job.generation](const Result<void>& result) {
+              Job* live = find(blob, generation);
+              if (live == nullptr) return;
+              if (result) {
+                (from ? live->bytes.lan : live->bytes.origin) = blob.size;
+                done(*live);
+                return;
+              }
+              if (result.error().code == Code::corrupt && !from) {
+                listener_.on_mismatch(live->request.file,
+                                      "the origin's bytes do not match the publisher's hash");
+              }
+              scheduler_.on_small_failed(blob, from, result.error(), std::chrono::steady_clock::now());
+              loop_.request_turn();
+            });
+}
+
+void Fetcher::load(const act::LoadSegment& segment) {
+  Job* job = find(segment.key.blob);
+  if (job == nullptr || !job->partial) return;
+  swarm_.load({segment.key, segment.hashes, segment.have, job->partial}, segment.connect_to);
+}
+
+void Fetcher::forget(const act::ForgetPieces& pieces) {
+  Job* job = find(pieces.key.blob);
+  if (job == nullptr) return;
+  // Counted down so that the sources still add up; the shown percentage never falls (status rows clamp it).
+  std::uint64_t bytes = Geometry(pieces.key.blob.size).bytes_in(pieces.key.index, pieces.pieces);
+  for (std::uint64_t* source : {&job->bytes.lan, &job->bytes.origin, &job->bytes.local}) {
+    const std::uint64_t taken = std::min(*source, bytes);
+    *source -= taken;
+    bytes -= taken;
+  }
+  loop_.run(
+      [&store = store_, key = pieces.key, mask = pieces.pieces] { return store.forget_pieces(key, mask); },
+      [key = pieces.key](const Result<void>& result) {
+        if (!result) spdlog::error("forgetting pieces of {}: {}", key.blob.text(), result.error().message);
+      });
+}
+
+void Fetcher::finish(const BlobId& blob) {
+  Job* job = find(blob);
+  if (job == nullptr || !job->partial) return;
+  job->stage = Stage::checking;
+  loop_.run([&store = store_, partial = job->partial] { return store.finish(partial); },
+            [this, blob, generation = job->generation](const Result<void>& result) {
+              Job* live = find(blob, generation);
+              if (live == nullptr) return;
+              if (result) {
+                done(*live);
+                return;
+              }
+              if (result.error().code != Code::corrupt) {
+                fail(*live, result.error());
+                return;
+              }
+              listener_.on_mismatch(live->request.file, result.error().message);
+              live->stage = Stage::fetching;
+              scheduler_.on_blob_corrupt(blob, std::chrono::steady_clock::now());
+              loop_.request_turn();
+            });
+}
+
+void Fetcher::done(Job& job) {
+  const BlobId blob = job.request.file.blob;
+  const Sources bytes = job.bytes;
+  if (job.request.shareable) {
+    scheduler_.on_held(blob);
+  } else {
+    scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
+  }
+  erase(blob);
+  listener_.on_done(blob, bytes);
+  loop_.request_turn();
+}
+
+void Fetcher::fail(Job& job, Error error) {
+  const BlobId blob = job.request.file.blob;
+  scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
+  erase(blob);
+  listener_.on_failed(blob, error);
+  loop_.request_turn();
+}
+
+// --- facts
+// ----------------------------------------------------------------------------------------------------------
+
+void Fetcher::on_fetch_progress(FetchId id, std::uint64_t bytes, Time now) {
+  scheduler_.on_fetch_progress(id, bytes, now);
+  if (const auto blob = scheduler_.blob_of(id)) {
+    if (Job* job = find(*blob)) job->rate.add(bytes, now);
+  }
+}
+
+void Fetcher::on_fetch_done(FetchId id, const Result<void>& result, Time now) {
+  scheduler_.on_fetch_done(id, result, now);
+}
+
+void Fetcher::on_swarm_piece(const SegmentKey& key, PieceIndex piece, NodeId /*from*/, Time now) {
+  Job* job = find(key.blob);
+  if (job == nullptr || !job->partial) return;
+  const Geometry geometry(key.blob.size);
+  if (const auto hash = scheduler_.hash_of(key, piece)) {
+    const bool already = (job->partial->have(key.index) & mask_of(piece)) != 0;
+    store_.note_piece(key, piece, *hash);
+    if (!already) {
+      const std::uint64_t bytes = geometry.piece_length(key.index, piece);
+      job->bytes.lan = std::min(job->bytes.lan + bytes, key.blob.size);
+      job->rate.add(bytes, now);
+    }
+  }
+  scheduler_.on_piece_received(key, piece, now);
+  if (job->partial->have(key.index) == geometry.all_pieces(key.index)) seeder_.on_segment_complete(key, now);
+}
+
+void Fetcher::on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from,
+                           Time now) {
+  scheduler_.on_bad_piece(key, piece, from, now);
+}
+
+void Fetcher::on_segment_failed(const SegmentKey& key, const Error& error, Time now) {
+  scheduler_.on_segment_failed(key, error, now);
+}
+
+void Fetcher::on_pieces_lost(const SegmentKey& key, PieceMask pieces, const Error& error, Time now) {
+  // The store has already marked them missing; the scheduler and the torrent must not think otherwise.
+  spdlog::error("{}: pieces of segment {} were lost by the disk: {}", key.blob.text(), to_int(key.index),
+                error.message);
+  scheduler_.on_pieces_lost(key, pieces, now);
+}
+
+void Fetcher::set_limited(Time until, std::string reason) {
+  limited_until_ = until;
+  limited_reason_ = std::move(reason);
+}
+
+// --- views
+// ----------------------------------------------------------------------------------------------------------
+
+std::optional<Fetcher::View> Fetcher::view(const BlobId& blob, Time now) {
+  Job* job = find(blob);
+  if (job == nullptr) return std::nullopt;
+  View view;
+  view.bytes = job->bytes;
+  view.waiting_for = job->waiting_for;
+  switch (job->stage) {
+    case Stage::queued:
+      view.waiting_for = "its turn behind other files";
+      return view;
+    case Stage::opening:
+      return view;
+    case Stage::checking:
+      view.state = FileState::checking;
+      return view;
+    case Stage::fetching:
+      break;
+  }
+  view.state = FileState::fetching;
+  view.bytes_per_s = job->rate.bytes_per_s(now);
+  view.waiting_for = scheduler_.waiting_for(blob, now);
+  if (view.bytes_per_s == 0 && now < limited_until_) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(limited_until_ - now).count();
+    view.waiting_for = limited_reason_ + " (" + std::to_string(left) + " s left)";
+  }
+  return view;
+}
+
+}  // namespace shoal

@@ -1,0 +1,103 @@
+// Pulls: what people asked for, from the name of a repo to linked files in the Hub's cache.
+//
+//   resolving (revision -> commit, list of files) -> running (each file: blob, then link) -> refs written ->
+//   done
+//
+// A blob wanted by several files, or several pulls, is fetched once and linked for each. Owned by the loop
+// thread.
+#pragma once
+
+#include "node/api/api_backend.h"
+#include "node/core/ids.h"
+#include "node/core/status.h"
+#include "node/daemon/event_log.h"
+#include "node/daemon/fetcher.h"
+#include "node/daemon/loop.h"
+#include "node/daemon/share_rules.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace shoal {
+
+class BlobStore;
+class HubClient;
+class StateDb;
+
+class Pulls {
+ public:
+  static constexpr std::size_t kRunningMax = 1000;          // each holds its file list in memory
+  static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
+  static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
+
+  Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events);
+  void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
+
+  void start(PullRequest request, std::function<void(Result<PullId>)> reply);
+  // Goes on with a pull of a former run.
+  void resume(PullStatus status);
+  Result<void> cancel(PullId id);
+
+  void on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes);
+  void on_blob_failed(const BlobId& blob, const Error& error);
+
+  [[nodiscard]] bool is_wanted(const RepoRef& repo, const std::string& commit) const;
+  [[nodiscard]] std::optional<PullDetail> detail(PullId id, Time now);
+  // Newest first.
+  [[nodiscard]] std::vector<PullStatus> statuses(std::size_t limit, Time now);
+  // Appends the rows of running pulls, and once more those of pulls that ended since the last call.
+  void append_rows(StatusSnapshot& snapshot, Time now);
+
+ private:
+  struct File {
+    FileStatus status;
+    bool linking = false;
+  };
+  struct Pull {
+    PullStatus status;
+    std::vector<File> files;
+    bool resumed = false;
+    bool finishing = false;
+    bool shareable = false;
+    bool written_after_end = false;
+    std::string waiting_for;
+    std::uint64_t shown_done = 0;              // never falls
+    std::map<std::string, FileStatus> before;  // rows of a former run, by path
+  };
+  struct User {
+    PullId pull;
+    std::size_t file;
+    auto operator<=>(const User&) const = default;
+  };
+
+  [[nodiscard]] Pull* find(PullId id);
+  void resolve(PullId id);
+  void list(PullId id);
+  void check_access(PullId id, std::vector<std::pair<std::string, BlobId>> files);
+  void choose(PullId id, std::vector<std::pair<std::string, BlobId>> files);
+  void want_files(PullId id);
+  void link(PullId id, std::size_t file, const Fetcher::Sources& bytes);
+  void on_linked(PullId id, std::size_t file, const Result<void>& result);
+  void maybe_finish(PullId id);
+  void end(Pull& pull, PullState state, std::optional<Error> error);
+  void release(PullId id);
+  void refresh(Pull& pull, Time now);
+  [[nodiscard]] bool can_wait(const Pull& pull, const Error& error) const;
+
+  Loop& loop_;
+  BlobStore& store_;
+  StateDb& db_;
+  HubClient& hub_;
+  ShareRules& rules_;
+  EventLog& events_;
+  Fetcher* fetcher_ = nullptr;
+  std::map<PullId, Pull> pulls_;
+  std::map<BlobId, std::set<User>> users_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,47 @@
+#include "node/config/config.h"
+#include "node/daemon/daemon.h"
+#include "node/daemon/log_setup.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <sys/resource.h>
+
+namespace {
+
+// A seed has a descriptor per open blob and a socket per neighbour and segment; the soft limit of 1024 is for
+// programs that use select(2), which this one does not.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  auto loaded = shoal::load_config(argc, argv);
+  if (!loaded) {
+    std::fprintf(stderr, "shoald: %s\n", loaded.error().message.c_str());
+    return 2;
+  }
+  if (loaded->print_and_exit) {
+    std::fputs(loaded->print_and_exit->c_str(), stdout);
+    return 0;
+  }
+  shoal::set_up_log(loaded->config.log_level, loaded->config.log_format);
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  shoal::Daemon daemon(std::move(loaded->config));
+  if (const auto ran = daemon.run(); !ran) {
+    std::fprintf(stderr, "shoald: %s\n", ran.error().message.c_str());
+    return 1;
+  }
+  return 0;
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "shoald: %s\n", e.what());
+  return 1;
+}
