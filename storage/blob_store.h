@@ -57,7 +57,8 @@ struct BlobStoreOptions {
   //
   // Pieces that were reported here are missing again, since a flush failed.
   std::function<void(SegmentKey, PieceMask, Error)> on_pieces_lost;
-  // Every piece is here and the publisher's hash has reached the end: finish() will not wait long.
+  // Every piece is here and the publisher's hash has reached the end: finish() will not wait long. Not told
+  // when begin() finds it so.
   std::function<void(BlobId)> on_hashed;
   // Recording or hashing failed: the disk under the state or the cache is in trouble. At most once a second.
   std::function<void(Error)> on_trouble;
@@ -110,7 +111,7 @@ class BlobStore {
   using OnPiece = std::function<void(SegmentKey, PieceIndex, Hash256)>;
   using OnAdoptProgress = std::function<void(const AdoptProgress&)>;
 
-  // `db` must outlive the store.
+  // `db` must outlive the store, and the store all sinks and partials that are still written to.
   [[nodiscard]] static Result<std::unique_ptr<BlobStore>> open(StateDb& db, BlobStoreOptions options);
   virtual ~BlobStore() = default;  // records what is written, then stops the threads
 
@@ -163,7 +164,7 @@ class BlobStore {
   // match their own hash are marked missing, and if there are none, some recorded piece hash was a lie. Other
   // errors: invalid (pieces are missing), cancelled (the store is stopping), io, no_space.
   virtual Result<void> finish(const std::shared_ptr<PartialBlob>& partial) = 0;
-  // Deletes the partial and what is recorded of it. Live ones are deleted when the last user lets go.
+  // Deletes the partial and what is recorded of it. Who still holds it may read; what is written is dropped.
   virtual Result<void> discard(const BlobId& id) = 0;
   // Partials on this disk, live or left by a former run.
   virtual Result<std::vector<BlobId>> partials() = 0;

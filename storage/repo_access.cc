@@ -1,8 +1,8 @@
 // The part of StateDb that remembers which repos are open to everybody.
-#include <chrono>
-
 #include "storage/sqlite_connection.h"
 #include "storage/state_db.h"
+
+#include <chrono>
 
 namespace shoal {
 

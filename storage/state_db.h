@@ -24,6 +24,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -68,6 +69,8 @@ class StateDb {
   // All rows of `status`, as held_files().
   Result<std::vector<FileStatus>> all_files(const std::optional<RepoRef>& repo = std::nullopt,
                                             const std::string& commit = {});
+  // All rows with their times, as the view shows them: a live row is as fresh as the node's last report.
+  Result<std::vector<RecordedFile>> status_rows();
   // Rows for files that were found rather than pulled.
   Result<void> save_files(std::span<const FileStatus> files, WallTime at);
   // Deletes rows of a repo, or of one commit of it; returns how many.
@@ -76,10 +79,17 @@ class StateDb {
   Result<std::size_t> delete_unheld_files(const RepoRef& repo, const std::string& revision,
                                           const std::string& commit);
 
+  // Whether anyone may download a repo, as the Hub said when it was last asked.
+  Result<void> save_repo_access(const RepoRef& repo, bool is_public);
+  Result<std::vector<std::pair<RepoRef, bool>>> repo_access();
+
   // Copies the write-ahead log back into the database. Cheap when there is little; call it now and then from
   // a thread that may wait for the disk. Neither readers nor the writer wait, unless the log has outgrown 64
   // MiB.
   Result<void> checkpoint();
+
+  // Flushes the log, so that what was committed before survives a power loss. Takes no lock of the database.
+  Result<void> sync_log();
 
   // For storage/ only.
   SqliteConnection& writer() { return *writer_; }
@@ -87,6 +97,7 @@ class StateDb {
 
  private:
   StateDb();
+  std::string path_;
   std::unique_ptr<SqliteConnection> writer_;
   std::unique_ptr<SqliteConnection> reader_;
   std::unique_ptr<SqliteConnection> checkpointer_;

@@ -1,0 +1,341 @@
+#include "storage/hub_cache.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace shoal {
+namespace fs = std::filesystem;
+namespace {
+
+// The Hub's tools poll as well; a lock is held for a whole download, so a finer step gains nothing.
+constexpr std::chrono::milliseconds kLockPoll{100};
+// Snapshots nest a few folders deep; a loop of links is not followed at all.
+constexpr int kDepthMax = 32;
+
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+Result<void> check(const RepoRef& repo) {
+  if (is_valid_repo_name(repo.name)) return {};
+  return fail(Code::invalid, "'" + repo.name + "' is not the name of a repo");
+}
+Result<void> check(const RepoRef& repo, const std::string& commit) {
+  if (!is_commit_id(commit)) return fail(Code::invalid, "'" + commit + "' is not a commit id");
+  return check(repo);
+}
+Result<void> check(const RepoRef& repo, const std::string& commit, const std::string& path) {
+  if (!is_valid_repo_path(path)) return fail(Code::invalid, "'" + path + "' is not a path in a repo");
+  return check(repo, commit);
+}
+
+std::optional<std::string> read_link(const std::string& path) {
+  std::error_code ec;
+  const fs::path target = fs::read_symlink(path, ec);
+  if (ec) return std::nullopt;
+  return target.string();
+}
+
+// Calls `visit(relative path, entry)` for all that is not a folder below `dir`. A folder that is not there
+// has nothing in it.
+template <typename Visit>
+Result<void> walk(const std::string& dir, Visit visit) {
+  std::error_code ec;
+  fs::recursive_directory_iterator it(dir, fs::directory_options::none, ec);
+  if (ec == std::errc::no_such_file_or_directory) return {};
+  for (; !ec && it != fs::recursive_directory_iterator(); it.increment(ec)) {
+    if (it.depth() > kDepthMax) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    std::error_code ignored;
+    if (it->is_symlink(ignored) || !it->is_directory(ignored)) {
+      visit(it->path().string().substr(dir.size() + 1), *it);
+    }
+  }
+  if (ec) return fail_errno(ec.value(), "list", dir);
+  return {};
+}
+
+// Names directly in `dir`.
+Result<std::vector<std::string>> list(const std::string& dir) {
+  std::error_code ec;
+  std::vector<std::string> names;
+  fs::directory_iterator it(dir, ec);
+  if (ec == std::errc::no_such_file_or_directory) return names;
+  for (; !ec && it != fs::directory_iterator(); it.increment(ec)) {
+    names.push_back(it->path().filename().string());
+  }
+  if (ec) return fail_errno(ec.value(), "list", dir);
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<void> remove_tree(const std::string& dir) {
+  std::error_code ec;
+  fs::remove_all(dir, ec);
+  if (ec) return fail_errno(ec.value(), "remove", dir);
+  return {};
+}
+
+// Removes the folder and those above it while they are empty, up to `stop`.
+void remove_empty_dirs(std::string dir, const std::string& stop) {
+  while (dir.size() > stop.size() && ::rmdir(dir.c_str()) == 0) dir = parent_of(dir);
+}
+
+Result<void> write_new_file(const std::string& path, std::string_view text, bool flush = false) {
+  const auto fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!fd) return fail(fd.error());
+  auto written = write_all(fd->get(), 0, std::as_bytes(std::span(text)), path);
+  return written && flush ? sync_file(fd->get(), path) : written;
+}
+
+}  // namespace
+
+Result<void> HubCache::prepare() {
+  if (auto made = make_dirs(layout_.root()); !made) return made;
+  const std::string tag = layout_.tag_file();
+  std::error_code ec;
+  if (fs::exists(fs::symlink_status(tag, ec))) return {};
+  return write_new_file(tag, cache_tag_text());
+}
+
+Result<void> HubCache::prepare_repo(const RepoRef& repo) {
+  if (auto ok = check(repo); !ok) return ok;
+  for (const auto& dir : {layout_.blobs_dir(repo), layout_.refs_dir(repo), layout_.snapshots_dir(repo)}) {
+    if (auto made = make_dirs(dir); !made) return made;
+  }
+  return {};
+}
+
+Result<void> HubCache::link_snapshot(const RepoRef& repo, const std::string& commit, const std::string& path,
+                                     const BlobId& id) {
+  if (auto ok = check(repo, commit, path); !ok) return ok;
+  const std::string entry = layout_.snapshot_entry(repo, commit, path);
+  const std::string target = snapshot_link_target(path, id);
+  if (read_link(entry) == target) return {};
+  if (auto made = make_dirs(parent_of(entry)); !made) return made;
+  const std::string temp = layout_.link_temp(repo, random_tag());
+  if (::symlink(target.c_str(), temp.c_str()) != 0) return fail_errno(errno, "link", temp);
+  auto renamed = rename_file(temp, entry);
+  if (!renamed) ::unlink(temp.c_str());
+  return renamed;
+}
+
+Result<void> HubCache::write_ref(const RepoRef& repo, const std::string& revision,
+                                 const std::string& commit) {
+  if (auto ok = check(repo, commit); !ok) return ok;
+  if (!is_valid_revision(revision)) return fail(Code::invalid, "'" + revision + "' is not a revision");
+  // A scanner calls the whole repo corrupt when a ref names a commit without a folder.
+  if (auto made = make_dirs(layout_.snapshot(repo, commit)); !made) return made;
+  if (revision == commit) return {};
+  const std::string ref = layout_.ref(repo, revision);
+  if (const auto old = read_small_file(ref, 256); old && *old == commit) return {};
+  if (auto made = make_dirs(parent_of(ref)); !made) return made;
+  const std::string temp = layout_.ref_temp(repo, random_tag());
+  // Flushed before the rename: a power loss must leave neither an empty ref, which makes the repo corrupt for
+  // every scanner, nor one whose links never reached the disk.
+  auto done = sync_dir(layout_.snapshot(repo, commit));
+  if (done) done = write_new_file(temp, commit, true);
+  if (done) done = rename_file(temp, ref);
+  if (!done) ::unlink(temp.c_str());
+  return done;
+}
+
+Result<void> HubCache::mark_missing(const RepoRef& repo, const std::string& commit, const std::string& path) {
+  if (auto ok = check(repo, commit, path); !ok) return ok;
+  const std::string mark = layout_.no_exist(repo, commit, path);
+  if (auto made = make_dirs(parent_of(mark)); !made) return made;
+  return write_new_file(mark, {});
+}
+
+Result<std::optional<BlobLock>> HubCache::try_lock(const RepoRef& repo, const BlobId& id) {
+  if (auto ok = check(repo); !ok) return fail(ok.error());
+  if (auto made = make_dirs(layout_.locks_dir(repo)); !made) return fail(made.error());
+  const std::string path = layout_.lock(repo, id);
+  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0664);
+  if (fd) {
+    // Past the umask: other users of the machine's group share the cache.
+    ::fchmod(fd->get(), 0664);
+  } else if (fd.error().raw == EEXIST) {
+    fd = open_file(path, O_RDWR);
+    // Someone else's lock file may be read-only to us; flock(2) does not mind.
+    if (!fd && fd.error().raw == EACCES) fd = open_file(path, O_RDONLY);
+  }
+  if (!fd) return fail(fd.error());
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK || errno == EINTR) return std::optional<BlobLock>{};
+    return fail_errno(errno, "lock", path);
+  }
+  return std::optional(BlobLock(std::move(*fd)));
+}
+
+Result<BlobLock> HubCache::lock(const RepoRef& repo, const BlobId& id,
+                                std::chrono::steady_clock::time_point deadline) {
+  while (true) {
+    auto lock = try_lock(repo, id);
+    if (!lock) return fail(lock.error());
+    if (*lock) return std::move(**lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) {
+      return fail(Code::timeout, "another program holds " + layout_.lock(repo, id) +
+                                     "; it is probably downloading the same file");
+    }
+    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(kLockPoll, deadline - now));
+  }
+}
+
+Result<std::vector<RepoRef>> HubCache::repos() const {
+  const auto names = list(layout_.root());
+  if (!names) return fail(names.error());
+  std::vector<RepoRef> out;
+  for (const auto& name : *names) {
+    if (auto repo = parse_repo_folder_name(name)) out.push_back(std::move(*repo));
+  }
+  return out;
+}
+
+Result<std::vector<FoundBlob>> HubCache::blobs(const RepoRef& repo) const {
+  const std::string dir = layout_.blobs_dir(repo);
+  const auto names = list(dir);
+  if (!names) return fail(names.error());
+  std::vector<FoundBlob> out;
+  for (const auto& name : *names) {
+    if (!is_blob_name(name)) continue;
+    std::string path = dir + "/" + name;
+    // Gone in between, or no regular file: not a blob.
+    if (const auto stamp = stamp_of(path)) out.push_back({repo, name, std::move(path), *stamp});
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> HubCache::commits(const RepoRef& repo) const {
+  auto names = list(layout_.snapshots_dir(repo));
+  if (!names) return fail(names.error());
+  std::erase_if(*names, [](const std::string& name) { return !is_commit_id(name); });
+  return std::move(*names);
+}
+
+Result<std::vector<FoundEntry>> HubCache::entries(const RepoRef& repo, const std::string& commit) const {
+  if (auto ok = check(repo, commit); !ok) return fail(ok.error());
+  std::vector<FoundEntry> out;
+  const auto walked =
+      walk(layout_.snapshot(repo, commit), [&](std::string path, const fs::directory_entry& e) {
+        std::error_code ec;
+        if (!is_valid_repo_path(path) || !e.is_symlink(ec)) return;
+        const auto target = read_link(e.path().string());
+        if (!target) return;
+        auto etag = parse_snapshot_link_target(path, *target);
+        if (!etag) return;
+        const auto size = fs::file_size(e.path(), ec);
+        if (ec) return;  // a broken link
+        out.push_back({commit, std::move(path), std::move(*etag), size});
+      });
+  if (!walked) return fail(walked.error());
+  std::ranges::sort(out, {}, &FoundEntry::path);
+  return out;
+}
+
+Result<std::vector<FoundRef>> HubCache::refs(const RepoRef& repo) const {
+  if (auto ok = check(repo); !ok) return fail(ok.error());
+  std::vector<FoundRef> out;
+  const auto walked = walk(layout_.refs_dir(repo), [&](std::string name, const fs::directory_entry& e) {
+    if (!is_valid_revision(name)) return;
+    const auto commit = read_small_file(e.path().string(), 256);
+    if (commit && is_commit_id(*commit)) out.push_back({std::move(name), *commit});
+  });
+  if (!walked) return fail(walked.error());
+  std::ranges::sort(out, {}, &FoundRef::revision);
+  return out;
+}
+
+Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& commit) {
+  if (auto ok = check(repo, commit); !ok) return fail(ok.error());
+  const std::string folder = layout_.snapshot(repo, commit);
+  std::error_code ec;
+  if (!fs::is_directory(folder, ec)) {
+    return fail(Code::not_found, repo.name + " has no snapshot " + commit + " in " + layout_.root());
+  }
+  auto mine = entries(repo, commit);
+  if (!mine) return fail(mine.error());
+  std::set<std::string> kept;
+  const auto all = commits(repo);
+  if (!all) return fail(all.error());
+  for (const auto& other : *all) {
+    if (other == commit) continue;
+    const auto theirs = entries(repo, other);
+    if (!theirs) return fail(theirs.error());
+    for (const auto& entry : *theirs) kept.insert(entry.etag);
+  }
+
+  Removed out;
+  // Links first: no reader may meet a link whose blob is gone. The folder stays until no ref names it.
+  Result<void> step;
+  const auto walked = walk(folder, [&](const std::string& path, const fs::directory_entry&) {
+    if (!step) return;
+    step = remove_file(folder + "/" + path);
+    if (step) ++out.files;
+  });
+  if (!walked) return fail(walked.error());
+  if (!step) return fail(step.error());
+  const auto names = refs(repo);
+  if (!names) return fail(names.error());
+  for (const auto& ref : *names) {
+    if (ref.commit != commit) continue;
+    const std::string path = layout_.ref(repo, ref.revision);
+    if (step = remove_file(path); !step) return fail(step.error());
+    remove_empty_dirs(parent_of(path), layout_.refs_dir(repo));
+  }
+  for (const auto& dir : {folder, layout_.no_exist_dir(repo, commit)}) {
+    if (step = remove_tree(dir); !step) return fail(step.error());
+  }
+  if (step = remove_file(layout_.tree_file(repo, commit)); !step) return fail(step.error());
+
+  for (const auto& entry : *mine) {
+    if (!kept.insert(entry.etag).second) continue;
+    const std::string path = layout_.blobs_dir(repo) + "/" + entry.etag;
+    if (step = remove_file(path); !step) return fail(step.error());
+    out.etags.push_back(entry.etag);
+    out.bytes += entry.size;
+  }
+  return out;
+}
+
+Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
+  if (auto ok = check(repo); !ok) return fail(ok.error());
+  const std::string folder = layout_.repo_dir(repo);
+  std::error_code ec;
+  if (!fs::is_directory(folder, ec)) {
+    return fail(Code::not_found, repo.name + " is not in " + layout_.root());
+  }
+  Removed out;
+  const auto all = commits(repo);
+  if (!all) return fail(all.error());
+  for (const auto& commit : *all) {
+    auto one = remove_commit(repo, commit);
+    if (!one) return one;
+    out.files += one->files;
+    out.bytes += one->bytes;
+    out.etags.insert(out.etags.end(), one->etags.begin(), one->etags.end());
+  }
+  const auto rest = blobs(repo);
+  if (!rest) return fail(rest.error());
+  for (const auto& blob : *rest) {
+    out.bytes += blob.stamp.size;
+    out.etags.push_back(blob.etag);
+  }
+  // Snapshots and the rest of the folder go last; the locks stay, since someone may hold one.
+  if (auto gone = remove_tree(folder); !gone) return fail(gone.error());
+  return out;
+}
+
+}  // namespace shoal
