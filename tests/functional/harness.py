@@ -276,6 +276,13 @@ class Node:
     def status_rows(self, repo):
         return {row["path"]: row for row in self.sql("SELECT * FROM status WHERE repo = ?", repo)}
 
+    def held_rows(self, repo):
+        """The same once all of them are held: the database follows the node by up to a second."""
+        def held():
+            rows = self.status_rows(repo)
+            return rows if rows and all(row["state"] == "held" for row in rows.values()) else None
+        return wait_until(held, f"{self.name} shows every file of {repo} as held", 5)
+
     def proc(self, what, key):
         """A number of /proc/<pid>/<what>, e.g. proc("status", "VmHWM") in kB."""
         text = pathlib.Path(f"/proc/{self.process.pid}/{what}").read_text()

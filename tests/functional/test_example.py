@@ -48,11 +48,9 @@ class Example(harness.FunctionalTest):
         self.assertEqual(0, hub.counters()["weight_bytes"])
 
         # The same is in the database, readable at any moment by whoever knows SQL.
-        for path, row in two.status_rows("acme/tiny").items():
-            self.assertEqual(100, row["percent"], path)
-            self.assertEqual("held", row["state"], path)
-        self.assertEqual(weights, sum(row["bytes_lan"] for path, row in two.status_rows("acme/tiny").items()
-                                      if path.endswith(".safetensors")))
+        rows = two.held_rows("acme/tiny")
+        self.assertEqual({100}, {row["percent"] for row in rows.values()})
+        self.assertEqual(weights, sum(row["bytes_lan"] for path, row in rows.items() if path.endswith(".safetensors")))
 
         # Never a token at the CDN, never a call of the Xet endpoints.
         self.assert_clean_hub(hub)

@@ -112,7 +112,7 @@ class Sharing(harness.FunctionalTest):
         two.pull("acme/origin", "--source", "origin")
         harness.check_snapshot(two.cache_dir, repo)
         self.assertEqual(weights(repo), hub.counters()["weight_bytes"])
-        self.assertEqual(0, sum(row["bytes_lan"] for row in two.status_rows("acme/origin").values()))
+        self.assertEqual(0, sum(row["bytes_lan"] for row in two.held_rows("acme/origin").values()))
 
     def test_a_gated_repo_is_fetched_with_the_token_and_never_served(self):
         hub = self.hub()

@@ -35,6 +35,7 @@ class Status(harness.FunctionalTest):
             self.read_once(node, last)
             reads += 1
         self.assertEqual(0, pull.popen.wait(), pull.tail())
+        node.held_rows("acme/big")
         self.read_once(node, last)
         self.assertEqual({f["path"] for f in self.repo["files"]}, set(last))
         self.assertEqual({100}, set(last.values()))
@@ -51,6 +52,7 @@ class Status(harness.FunctionalTest):
     def test_rows_agree_with_shoal_status(self):
         node = self.node("one", self.hub_).start()
         node.pull("acme/big")
+        node.held_rows("acme/big")
         self.assertEqual(self.from_sql(node), self.from_cli(node))
 
     def test_rows_agree_with_shoal_status_during_a_pull(self):
@@ -73,8 +75,7 @@ class Status(harness.FunctionalTest):
         return {path: {key: row[key] for key in SAME} for path, row in node.status_rows("acme/big").items()}
 
     def from_cli(self, node):
-        answer = json.loads(node.cli("status", "acme/big", "--json").stdout)
-        rows = answer if isinstance(answer, list) else answer.get("rows", answer.get("files"))
+        rows = json.loads(node.cli("status", "acme/big", "--json").stdout)["status"]
         return {row["path"]: {key: row[key] for key in SAME} for row in rows}
 
     def test_the_documented_views_are_there(self):
