@@ -177,6 +177,8 @@ class Node:
         self.state_dir = self.work / "state"
         self.cache_dir = self.work / "cache"
         self.log = self.work / "shoald.log"
+        config = self.work / "shoald.toml"  # empty: root would otherwise get the machine's own in /etc
+        config.touch()
         self.netns = netns
         self.address = address
         self.api_port, self.swarm_port = (8420, 8421) if netns else free_ports(2)
@@ -185,8 +187,8 @@ class Node:
         self._env = clean_environment(self.work) | (env or {})
         self._cli_env = clean_environment(self.work)
         self._prefix = ["ip", "netns", "exec", netns] if netns else []
-        self._arguments = ["--state-dir", self.state_dir, "--cache-dir", self.cache_dir, "--api", f"127.0.0.1:{self.api_port}",
-                           "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", "debug"]
+        self._arguments = ["--config", config, "--state-dir", self.state_dir, "--cache-dir", self.cache_dir,
+                           "--api", f"127.0.0.1:{self.api_port}", "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", "debug"]
         self._arguments += ["--hub", hub] if hub else []
         for peer in peers:
             self._arguments += ["--peer", peer.swarm if isinstance(peer, Node) else peer]

@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Each way to fail has its exit status and one line that helps."""
 
+import os
+import subprocess
+
 import harness
 
 
@@ -42,6 +45,44 @@ class ExitStatus(harness.FunctionalTest):
     def test_a_bad_token(self):
         self.node_ = self.node("bad", self.hub_, env={"HF_TOKEN": "hf_bad"}).start()
         self.expect(5, "pull", "acme/tiny", says=["token"])
+
+    def small_disk(self, mib):
+        """A node whose cache is a file system of its own, of this size."""
+        if os.geteuid() != 0:
+            self.skipTest("a small file system needs root (mount -t tmpfs)")
+        node = self.node_ = self.node("small", self.hub_, arguments=["--free-space-floor", "0"])
+        node.cache_dir.mkdir()
+        out = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "shoal-test", node.cache_dir], capture_output=True, text=True)
+        if out.returncode != 0:
+            self.skipTest(f"cannot mount a tmpfs here: {out.stderr.strip()}")
+        # Lazy, so that it works while the node that is stopped later still has files open there.
+        self.addCleanup(subprocess.run, ["umount", "-l", node.cache_dir], check=True)
+        return node.start()
+
+    def test_a_file_over_the_free_space(self):
+        self.hub_.add_repo("acme/large", size="64MiB", shards=1)
+        self.small_disk(40)
+        self.expect(7, "pull", "acme/large", says=["space"])
+        self.assertEqual(0, self.hub_.counters()["weight_bytes"], "it could be known before the first byte")
+
+    def test_a_disk_that_fills_up_during_the_pull(self):
+        self.hub_.add_repo("acme/large", size="64MiB", shards=2)
+        node = self.small_disk(80)
+        self.hub_.rate(16 * harness.MIB)
+        pull = node.pull_in_background("acme/large")
+        harness.wait_until(lambda: self.hub_.counters()["weight_bytes"] > 8 * harness.MIB, "some bytes have arrived")
+        with open(node.cache_dir / "somebody-elses.bin", "wb") as f, self.assertRaises(OSError):
+            while True:
+                f.write(bytes(harness.MIB))
+                f.flush()
+        self.assertEqual(7, pull.popen.wait(60), pull.tail())
+        self.assertIn("space", pull.tail())
+        self.assertEqual([], harness.wrong_blobs(node.cache_dir))
+        # Room again: the pull goes on where it was.
+        (node.cache_dir / "somebody-elses.bin").unlink()
+        self.hub_.rate(0)
+        node.pull("acme/large")
+        self.assertEqual([], harness.wrong_blobs(node.cache_dir))
 
     def test_no_daemon(self):
         for command in (["pull", "acme/tiny"], ["status"], ["peers"], ["ls"]):

@@ -38,8 +38,7 @@ class Faults(harness.FunctionalTest):
         self.pull({"kind": "corrupt", "offset": 5_000_000, "match": "model-00001", "times": 1})
 
     def test_a_wrong_last_byte_once(self):
-        self.pull({"kind": "corrupt", "offset": -1, "match": "model-00001", "times": 200})
-        # Every request was hit until the 200 were used up or the file was given up: right or refused, never wrong.
+        self.pull({"kind": "corrupt", "offset": -1, "match": "model-00001", "times": 1})
 
     def test_wrong_bytes_for_ever_end_with_status_6(self):
         node, out = self.pull({"kind": "corrupt", "offset": 5_000_000, "match": "model-00001"}, status=6)

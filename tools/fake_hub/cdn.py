@@ -53,7 +53,9 @@ class Cdn:
             return
         repo, file = found
         key = f"{repo.name}/{file.path}"
-        faults = self._faults.for_request("cdn", key)
+        wanted = request.range(file.size)
+        span = (*(wanted if isinstance(wanted, tuple) else (0, file.size)), file.size)
+        faults = self._faults.for_request("cdn", key, span)
         if "latency" in faults:
             connection.server.stopping.wait(faults["latency"]["ms"] / 1000)
         if "close" in faults:

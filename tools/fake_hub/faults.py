@@ -61,8 +61,10 @@ class Fault:
     def __getitem__(self, key):
         return self.values[key]
 
-    def hits(self, side, path):
+    def hits(self, side, path, span):
         if side != self.on or not self._match.search(path):
+            return False
+        if self.kind == "corrupt" and span and not self.overlap(*span):
             return False
         if self.kind == "rate_limited" and self._first_hit and self.seconds_left() <= 0:
             return False
@@ -77,6 +79,12 @@ class Fault:
             self._times -= 1
         self._first_hit = self._first_hit or time.monotonic()
         return True
+
+    def overlap(self, start, end, size):
+        """What of a corruption falls into [start, end) of a file of this size: (first, end) or None."""
+        first = self["offset"] if self["offset"] >= 0 else size + self["offset"]
+        begin, stop = max(first, start), min(first + self["length"], end)
+        return (begin, stop) if begin < stop else None
 
     def seconds_left(self):
         return self["seconds"] - (time.monotonic() - self._first_hit)
@@ -105,10 +113,11 @@ class Faults:
         with self._lock:
             self._list.clear()
 
-    def for_request(self, side, path):
-        """kind -> Fault of those that hit this request."""
+    def for_request(self, side, path, span=None):
+        """kind -> Fault of those that hit this request. `span`: (start, end, size) of the bytes asked for; a
+        corruption elsewhere in the file is not used up by it."""
         with self._lock:
-            hits = {fault.kind: fault for fault in self._list if fault.hits(side, path)}
+            hits = {fault.kind: fault for fault in self._list if fault.hits(side, path, span)}
         for fault in hits.values():
             self._counters.fault(fault.name)
         return hits

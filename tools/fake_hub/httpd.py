@@ -158,7 +158,7 @@ class Connection:
                 if left <= 0 and self.server.stopping.wait(0.1):
                     raise Closed
             self.server.pace.wait_turn(n, self.server.stopping)
-            bad = corrupt is not None and _overlap(corrupt, content.size, at, n)
+            bad = corrupt is not None and corrupt.overlap(at, at + n, content.size)
             if bad:
                 data = bytearray(content.read(at, n))
                 for i in range(*bad):
@@ -189,12 +189,6 @@ class Connection:
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise Closed
-
-
-def _overlap(corrupt, size, at, n):
-    first = corrupt["offset"] if corrupt["offset"] >= 0 else size + corrupt["offset"]
-    begin, end = max(first, at), min(first + corrupt["length"], at + n)
-    return (begin, end) if begin < end else None
 
 
 class Server:
