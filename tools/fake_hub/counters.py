@@ -42,6 +42,7 @@ class Counters:
             self._metadata_bytes = 0
             self._authorization_at_cdn = 0
             self._xet_calls = 0
+            self._proxied = 0
             self._faults = {}
             self._cdn_now = 0
             self._cdn_most = 0
@@ -83,6 +84,10 @@ class Counters:
         with self._lock:
             self._xet_calls += 1
 
+    def proxied(self):
+        with self._lock:
+            self._proxied += 1
+
     def fault(self, name):
         with self._lock:
             self._faults[name] = self._faults.get(name, 0) + 1
@@ -107,6 +112,7 @@ class Counters:
                 "metadata_bytes": self._metadata_bytes,
                 "authorization_at_cdn": self._authorization_at_cdn,
                 "xet_calls": self._xet_calls,
+                "proxied_requests": self._proxied,
                 "faults": dict(self._faults),
                 "cdn_transfers": self._cdn_now,
                 "cdn_transfers_most": self._cdn_most,

@@ -47,6 +47,11 @@ class Pace:
 class Request:
     def __init__(self, method, target, headers, body):
         self.method = method
+        # A client that takes this server for its proxy sends whole URLs.
+        self.proxied_to = None
+        if target.startswith("http://"):
+            self.proxied_to, slash, rest = target[7:].partition("/")
+            target = slash + rest or "/"
         self.target = target
         self.path, _, query = target.partition("?")
         self.query = urllib.parse.parse_qs(query, keep_blank_values=True)
@@ -159,9 +164,9 @@ class Connection:
                     raise Closed
             self.server.pace.wait_turn(n, self.server.stopping)
             bad = corrupt is not None and corrupt.overlap(at, at + n, content.size)
-            if bad:
+            if bad or self.server.tls:  # sendfile is for clear bytes as they are
                 data = bytearray(content.read(at, n))
-                for i in range(*bad):
+                for i in range(*(bad or (0, 0))):
                     data[i - at] ^= 0x55
                 self.sock.sendall(data)
             else:
@@ -192,9 +197,10 @@ class Connection:
 
 
 class Server:
-    """Listens on one port and gives every request to `handle(request, connection)`."""
+    """Listens on one port and gives every request to `handle(request, connection)`. `tls`: an ssl.SSLContext or None."""
 
-    def __init__(self, address, port, handle, pace, stopping):
+    def __init__(self, address, port, handle, pace, stopping, tls=None):
+        self.tls = tls
         self.pace = pace
         self.stopping = stopping
         self._handle = handle
@@ -225,14 +231,17 @@ class Server:
             threading.Thread(target=self._serve, args=(sock, address[0]), daemon=True).start()
 
     def _serve(self, sock, address):
+        plain = sock
         with self._lock:
-            self._open.add(sock)
+            self._open.add(plain)
         try:
             # Kernel timeouts instead of settimeout(): that would make the descriptor non-blocking for sendfile.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _IDLE_S, 0))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 3600, 0))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             connection = Connection(self, sock, address)
             while connection.keep and not self.stopping.is_set():
                 self._handle(connection.next_request(), connection)
@@ -240,5 +249,5 @@ class Server:
             pass
         finally:
             with self._lock:
-                self._open.discard(sock)
+                self._open.discard(plain)
             sock.close()

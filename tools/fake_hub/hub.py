@@ -338,8 +338,7 @@ class Hub:
         if at + page < len(listing):
             query = {key: values[0] for key, values in request.query.items()}
             query["cursor"] = base64.urlsafe_b64encode(str(at + page).encode()).decode()
-            host = request.headers.get("host") or "%s:%d" % connection.sock.getsockname()[:2]
-            headers["Link"] = f'<http://{host}{request.path}?{urllib.parse.urlencode(query)}>; rel="next"'
+            headers["Link"] = f'<{self._base(request, connection)}{request.path}?{urllib.parse.urlencode(query)}>; rel="next"'
         return self._json([self._entry(repo, commit, item, expand) for item in listing[at:at + page]], headers)
 
     def _paths_info(self, request, repo, commit):
@@ -369,8 +368,10 @@ class Hub:
     # Files
 
     @staticmethod
-    def _base(request):
-        return "http://" + request.headers.get("host", "localhost")
+    def _base(request, connection):
+        """The address by which this client reached the Hub."""
+        host = request.headers.get("host") or "%s:%d" % connection.sock.getsockname()[:2]
+        return f"{'https' if connection.server.tls else 'http'}://{host}"
 
     @staticmethod
     def _disposition(path):
@@ -412,7 +413,7 @@ class Hub:
         headers |= {"X-Linked-Size": size, "X-Linked-ETag": f'"{etag}"', "Cache-Control": "no-store",
                     "Content-Type": _TEXT}
         if repo.xet:
-            base = self._base(request)
+            base = self._base(request, connection)
             headers["X-Xet-Hash"] = file.xet_hash
             headers["Link"] = (f'<{base}/api/{repo.kind}/{repo.name}/xet-read-token/{commit.id}>; rel="xet-auth", '
                                f'<{base}/v1/reconstructions/{file.xet_hash}>; rel="xet-reconstruction-info"')

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 
@@ -48,6 +49,7 @@ def _parse(argv):
     p.add_argument("--url-lifetime", type=int, default=3600, metavar="S", help="seconds until a CDN URL expires")
     p.add_argument("--rate", type=int, default=0, metavar="BYTES_PER_S", help="one limit for all connections together")
     p.add_argument("--faults", metavar="FILE", help="JSON list of faults that are active from the start")
+    p.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="speak https on both ports")
     p.add_argument("--quota-api", type=int, default=500, help="API requests per 5 minutes and client")
     p.add_argument("--quota-resolvers", type=int, default=3000, help="/resolve/ requests per 5 minutes and client")
     return p.parse_args(argv)
@@ -80,18 +82,31 @@ def main(argv=None):
         print(f"fake-hub: {e}", file=sys.stderr)
         return 2
 
-    cdn_port = []
+    scheme, tls, cdn_port = "http", None, []
+    if args.tls:
+        scheme, tls = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*args.tls)
 
     def cdn_url(connection):
         address = connection.sock.getsockname()[0]
-        return f"http://{f'[{address}]' if ':' in address else address}:{cdn_port[0]}"
+        return f"{scheme}://{f'[{address}]' if ':' in address else address}:{cdn_port[0]}"
 
     hub = Hub(store, counters, faults, signer, Quotas(args.quota_api, args.quota_resolvers),
               {"hf_member": {"*"}, "hf_stranger": set()}, cdn_url, Admin(store, counters, faults, pace))
     cdn = Cdn(store, counters, faults, signer)
+
+    def handle(request, connection):
+        """The Hub's port is also a forward proxy to the CDN, and to itself under any name."""
+        if request.proxied_to is not None:
+            counters.proxied()
+            if request.proxied_to.endswith(f":{cdn_port[0]}"):
+                cdn.handle(request, connection)
+                return
+        hub.handle(request, connection)
+
     try:
-        servers = [Server(args.bind, args.port, hub.handle, pace, stopping),
-                   Server(args.bind, args.cdn_port, cdn.handle, pace, stopping)]
+        servers = [Server(args.bind, args.port, handle, pace, stopping, tls),
+                   Server(args.bind, args.cdn_port, cdn.handle, pace, stopping, tls)]
     except OSError as e:
         print(f"fake-hub: cannot listen on {args.bind}: {e}", file=sys.stderr)
         return 1
@@ -99,7 +114,7 @@ def main(argv=None):
     for server in servers:
         server.start()
     host = f"[{args.bind}]" if ":" in args.bind else args.bind
-    print(json.dumps({"hub": f"http://{host}:{servers[0].port}", "cdn": f"http://{host}:{servers[1].port}",
+    print(json.dumps({"hub": f"{scheme}://{host}:{servers[0].port}", "cdn": f"{scheme}://{host}:{servers[1].port}",
                       "pid": os.getpid()}), flush=True)
     stopping.wait()
     for server in servers:
