@@ -1,7 +1,7 @@
 #include "node/api/http_connection.h"
 
 #include "node/api/json_answer.h"
-#include "node/api/url.h"
+#include "node/api/request_target.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,7 +1,7 @@
 #include "node/api/router.h"
 
 #include "node/api/json_answer.h"
-#include "node/api/url.h"
+#include "node/api/request_target.h"
 
 #include <algorithm>
 #include <exception>

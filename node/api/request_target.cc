@@ -1,4 +1,4 @@
-#include "node/api/url.h"
+#include "node/api/request_target.h"
 
 #include <algorithm>
 
