@@ -126,8 +126,9 @@ void Exchange::set_up(const HttpSettings& settings, const ExchangeSpec& spec) {
   if (spec.own_connection) {
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   } else {
+    // Not CURLOPT_PIPEWAIT: requests would wait for one that got no answer yet to learn whether it speaks
+    // HTTP/2.
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-    set(CURLOPT_PIPEWAIT, 1L);
   }
   if (spec.head) set(CURLOPT_NOBODY, 1L);
   if (!spec.range.empty()) set(CURLOPT_RANGE, spec.range.c_str());

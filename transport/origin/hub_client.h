@@ -91,8 +91,8 @@ class HubClient final : public Origin {
     std::chrono::milliseconds rate_limit_patience{15 * 60'000};
     std::chrono::milliseconds rate_limit_pause_max{6 * 60'000};  // of one pause, whatever the header says
 
-    // Bytes are handed to the sink in runs of about this size, at the latest with the next progress report.
-    // libcurl gives 16 KiB at a time; a write to a disk wants more.
+    // Bytes are handed to the sink in runs of about this size, at the latest after a second. libcurl gives 16
+    // KiB at a time; a write to a disk wants more.
     std::size_t sink_batch = 256 * kKiB;
 
     // Bounds on what a server may send.

@@ -14,6 +14,7 @@ namespace {
 constexpr int kHopsMax = 5;            // from one CDN host to another
 constexpr int kAnswersRefusedMax = 2;  // a URL that has ended is replaced once; then it is no matter of age
 constexpr std::chrono::milliseconds kReportEvery{100};
+constexpr std::chrono::milliseconds kHoldAtMost{1000};  // on a slow line; a crash loses what is held
 
 Time steady_now() {
   return std::chrono::steady_clock::now();
@@ -66,6 +67,7 @@ void SliceFetch::receive() {
       .time_allowed = {}};
   exchange_ = std::make_unique<Exchange>(context_.loop, context_.http, spec, *this);
   window_began_ = steady_now();
+  flushed_at_ = window_began_;
   window_held_up_ = context_.loop.held_up();
   window_bytes_ = 0;
   window_paused_ = false;
@@ -194,10 +196,11 @@ Exchange::Take SliceFetch::on_body(std::span<const std::byte> bytes) {
   held_.insert(held_.end(), bytes.begin(), bytes.end());
   done_ += bytes.size();
   unreported_ += bytes.size();
-  if (held_.size() >= context_.options.sink_batch || now - reported_at_ >= kReportEvery) {
+  if (held_.size() >= context_.options.sink_batch || now - flushed_at_ >= kHoldAtMost) {
     if (!flush()) return Exchange::Take::stop;
-    if (now - reported_at_ >= kReportEvery) report(now);
+    flushed_at_ = steady_now();  // not `now`: a slow sink would get small writes, and become slower still
   }
+  if (now - reported_at_ >= kReportEvery) report(now);
   return Exchange::Take::taken;
 }
 

@@ -89,6 +89,7 @@ class SliceFetch final : public Exchange::Client {
   // What has come.
   std::uint64_t done_ = 0;       // bytes received and right in place: in the sink, or held
   std::vector<std::byte> held_;  // the last of them, not yet in the sink
+  Time flushed_at_{};
   std::uint64_t unreported_ = 0;
   Time reported_at_{};
 
