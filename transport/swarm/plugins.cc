@@ -1,0 +1,301 @@
+#include "transport/swarm/plugins.h"
+
+#include "transport/swarm/gossip_codec.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace shoal {
+namespace {
+
+constexpr int kOurMessageId = 33;  // ours to choose; clear of the ids libtorrent gives to its own extensions
+constexpr char kBtExtended = 20;   // BEP 10
+constexpr std::size_t kBurstSeconds = 4;
+// A connection on the cluster torrent that has not said who it is by then is a stranger.
+constexpr Duration kIdentityWait = std::chrono::seconds(8);
+// "There is a link already, do not dial again": type 0. Handled here, because it is about the connection.
+// connection.
+constexpr std::array<std::byte, 2> kDuplicate{std::byte{kGossipVersion}, std::byte{0}};
+
+Time now() {
+  return std::chrono::steady_clock::now();
+}
+
+Endpoint to_endpoint(const lt::tcp::endpoint& endpoint) {
+  return {endpoint.address().to_string(), endpoint.port()};
+}
+
+lt::error_code refused() {
+  return {boost::system::errc::connection_refused, lt::generic_category()};
+}
+
+// As a failure, so that libtorrent does not dial the endpoint again by itself.
+void disconnect(lt::peer_connection_handle connection) {
+  if (connection.native_handle() == nullptr) return;
+  connection.disconnect(refused(), lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- identity
+
+void NetPlane::add_identity(lt::entry& handshake) const {
+  // Without our listen port libtorrent cannot take an incoming connection for a duplicate of an outgoing one
+  // and close it behind the back of NeighbourTable; nor does it dial whoever connected to us.
+  handshake.dict().erase("p");
+  handshake["m"]["shoal"] = kOurMessageId;
+  auto& ours = handshake["shoal"];
+  ours["n"] =
+      std::string(reinterpret_cast<const char*>(options_.node.bytes.data()), options_.node.bytes.size());
+  std::string run(8, '\0');
+  for (unsigned i = 0; i < 8; ++i) run[i] = static_cast<char>(options_.run >> (8U * (7 - i)) & 0xffU);
+  ours["r"] = run;
+  ours["v"] = 1;
+}
+
+std::optional<NetPlane::Identity> NetPlane::read_identity(const lt::bdecode_node& handshake) {
+  const auto ours = handshake.dict_find_dict("shoal");
+  const auto ids = handshake.dict_find_dict("m");
+  if (!ours || !ids) return std::nullopt;
+  const auto node = ours.dict_find_string_value("n");
+  const auto run = ours.dict_find_string_value("r");
+  const auto id = ids.dict_find_int_value("shoal", 0);
+  Identity out;
+  if (node.size() != out.node.bytes.size() || run.size() != 8 || id <= 0 || id > 255) return std::nullopt;
+  if (ours.dict_find_int_value("v", 0) < 1) return std::nullopt;
+  std::memcpy(out.node.bytes.data(), node.data(), node.size());
+  for (const char c : run) out.run = out.run << 8U | static_cast<unsigned char>(c);
+  out.message_id = static_cast<int>(id);
+  if (out.node == NodeId{}) return std::nullopt;
+  return out;
+}
+
+// ---------------------------------------------------------------- the cluster torrent
+
+ClusterPeer::ClusterPeer(NetPlane& plane, lt::peer_connection_handle connection)
+    : plane_(plane),
+      connection_(std::move(connection)),
+      id_(plane.next_connection()),
+      since_(now()),
+      messages_(plane.options().messages_per_s,
+                static_cast<double>(plane.options().messages_per_s) * kBurstSeconds, since_),
+      bytes_(static_cast<double>(plane.options().message_bytes_per_s),
+             static_cast<double>(plane.options().message_bytes_per_s * kBurstSeconds), since_) {
+  plane_.add_peer(id_, this);
+}
+
+ClusterPeer::~ClusterPeer() {
+  hang_up();
+}
+
+void ClusterPeer::hang_up() {
+  if (std::exchange(closed_, true)) return;
+  plane_.remove_peer(id_);
+  if (identified()) plane_.events().on_closed(id_, why_closed_);
+}
+
+void ClusterPeer::on_disconnect(const lt::error_code& ec) {
+  if (why_closed_.empty()) why_closed_ = ec.message();
+  hang_up();
+}
+
+void ClusterPeer::close(const std::string& why) {
+  if (closed_) return;
+  if (why_closed_.empty()) why_closed_ = why;
+  disconnect(connection_);
+}
+
+void ClusterPeer::refuse_duplicate() {
+  send(kDuplicate);
+}
+
+void ClusterPeer::tick(Time at) {
+  if (!identified() && at - since_ > kIdentityWait) close("it did not say who it is");
+}
+
+int ClusterPeer::unsent_bytes() const {
+  const auto native = connection_.native_handle();
+  return native == nullptr ? 0 : native->send_buffer_size();
+}
+
+void ClusterPeer::add_handshake(lt::entry& handshake) {
+  plane_.add_identity(handshake);
+}
+
+bool ClusterPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
+  if (identified()) return true;  // BEP 10 allows it to be repeated; who it is does not change
+  const auto identity = NetPlane::read_identity(handshake);
+  if (!identity) {
+    close("it is no shoal node");
+    return true;
+  }
+  if (identity->node == plane_.options().node) {
+    if (connection_.is_outgoing()) plane_.events().on_self(to_endpoint(connection_.remote()));
+    close("it is this node");
+    return true;
+  }
+  if (plane_.is_banned(identity->node)) {
+    close("it is banned");
+    return true;
+  }
+  node_ = identity->node;
+  message_id_ = identity->message_id;
+  plane_.events().on_identified(
+      {id_, node_, identity->run, to_endpoint(connection_.remote()), connection_.is_outgoing()});
+  return true;
+}
+
+bool ClusterPeer::on_extended(int length, int id, lt::span<const char> body) {
+  if (id != kOurMessageId) return false;
+  if (length > static_cast<int>(limits::kMessageBytesMax)) {
+    close("its message is longer than 512 KiB");
+    return true;
+  }
+  if (body.size() < length) return true;  // a fragment: libtorrent collects, and never more than `length`
+  if (!identified()) {
+    close("it spoke before it said who it is");
+    return true;
+  }
+  const auto bytes = std::as_bytes(std::span(body.data(), static_cast<std::size_t>(body.size())));
+  if (std::ranges::equal(bytes, kDuplicate)) {
+    close("the neighbour is connected already");
+    return true;
+  }
+  const auto at = now();
+  if (!messages_.take(1, at) || !bytes_.take(static_cast<double>(bytes.size()), at)) {
+    close("it sends more than a neighbour may");
+    return true;
+  }
+  if (!plane_.inbox_add(bytes.size())) {
+    close("messages are not taken fast enough here");
+    return true;
+  }
+  plane_.events().on_bytes(id_, {bytes.begin(), bytes.end()});
+  return true;
+}
+
+void ClusterPeer::send(std::span<const std::byte> message) {
+  if (closed_ || !identified() || connection_.native_handle() == nullptr) return;
+  if (static_cast<std::size_t>(unsent_bytes()) + message.size() > plane_.options().send_queue_bytes) {
+    close("it does not take what is sent to it");
+    return;
+  }
+  const auto length = static_cast<std::uint32_t>(message.size() + 2);
+  std::vector<char> frame;
+  frame.reserve(length + 4);
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) frame.push_back(static_cast<char>(length >> shift & 0xffU));
+  frame.push_back(kBtExtended);
+  frame.push_back(static_cast<char>(message_id_));
+  const auto* data = reinterpret_cast<const char*>(message.data());
+  frame.insert(frame.end(), data, data + message.size());
+  connection_.send_buffer(frame.data(), static_cast<int>(frame.size()));
+}
+
+std::shared_ptr<lt::peer_plugin> ClusterPlugin::new_connection(const lt::peer_connection_handle& connection) {
+  if (connection.type() != lt::connection_type::bittorrent) return nullptr;
+  return std::make_shared<ClusterPeer>(plane_, connection);
+}
+
+void ClusterPlugin::on_add_peer(const lt::tcp::endpoint& endpoint, lt::peer_source_flags_t source,
+                                lt::add_peer_flags_t) {
+  if (source == lt::peer_info::lsd) plane_.events().on_heard(to_endpoint(endpoint));
+}
+
+// ---------------------------------------------------------------- segment torrents
+
+std::shared_ptr<lt::peer_plugin> SegmentPlugin::new_connection(const lt::peer_connection_handle& connection) {
+  if (connection.type() != lt::connection_type::bittorrent) return nullptr;
+  return std::make_shared<SegmentPeer>(plane_, shared_from_this(), connection);
+}
+
+void SegmentPlugin::contributed(lt::piece_index_t piece, NodeId from, int bytes) {
+  senders_[static_cast<std::size_t>(static_cast<int>(piece))][from] += static_cast<std::uint64_t>(bytes);
+}
+
+void SegmentPlugin::on_piece_pass(lt::piece_index_t index) {
+  // Also called for each piece held when the torrent is added.
+  const auto piece = static_cast<PieceIndex>(static_cast<int>(index));
+  if ((told_ & mask_of(piece)) != 0) return;
+  told_ |= mask_of(piece);
+  auto& senders = senders_[static_cast<std::size_t>(to_int(piece))];
+  const auto most = std::ranges::max_element(senders, {}, [](const auto& entry) { return entry.second; });
+  plane_.events().on_piece_here(load_, piece, most == senders.end() ? NodeId{} : most->first);
+  senders.clear();
+}
+
+// libtorrent first tells the torrent, then each connection it blames; some ticks later it may know the very
+// blocks and do it again. What is known in this turn of the network thread goes out together.
+void SegmentPlugin::on_piece_failed(lt::piece_index_t index) {
+  const int piece = static_cast<int>(index);
+  const auto [bad, fresh] = bad_.try_emplace(piece);
+  auto& senders = senders_[static_cast<std::size_t>(piece)];
+  for (const auto& [node, bytes] : senders) bad->second.senders.push_back(node);
+  senders.clear();
+  if (!fresh) return;
+  boost::asio::post(plane_.context(), [weak = weak_from_this(), piece] {
+    if (const auto self = weak.lock()) self->tell_bad(piece);
+  });
+}
+
+void SegmentPlugin::blame(lt::piece_index_t index, NodeId node) {
+  const auto bad = bad_.find(static_cast<int>(index));
+  if (bad != bad_.end()) bad->second.blamed.push_back(node);
+}
+
+void SegmentPlugin::tell_bad(int piece) {
+  auto bad = bad_.extract(piece);
+  if (bad.empty()) return;
+  auto& nodes = bad.mapped().blamed.empty() ? bad.mapped().senders : bad.mapped().blamed;
+  std::ranges::sort(nodes);
+  const auto repeated = std::ranges::unique(nodes);
+  nodes.erase(repeated.begin(), repeated.end());
+  plane_.events().on_piece_bad(load_, static_cast<PieceIndex>(piece), std::move(nodes));
+}
+
+SegmentPeer::SegmentPeer(NetPlane& plane, std::shared_ptr<SegmentPlugin> torrent,
+                         lt::peer_connection_handle connection)
+    : plane_(plane), torrent_(torrent), connection_(std::move(connection)) {
+  plane_.add_peer(this);
+}
+
+SegmentPeer::~SegmentPeer() {
+  plane_.remove_peer(this);
+}
+
+void SegmentPeer::close() {
+  disconnect(connection_);
+}
+
+void SegmentPeer::add_handshake(lt::entry& handshake) {
+  plane_.add_identity(handshake);
+}
+
+// Always true: a foreign client's connection is counted too.
+bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
+  const auto identity = NetPlane::read_identity(handshake);
+  if (!identity) return true;
+  if (plane_.is_banned(identity->node) || identity->node == plane_.options().node) {
+    close();
+    return true;
+  }
+  node_ = plane_.attributed(identity->node, connection_.remote().address());
+  return true;
+}
+
+// False: libtorrent goes on with the block.
+bool SegmentPeer::on_piece(const lt::peer_request& piece, lt::span<const char>) {
+  plane_.traffic_of(node_).received += static_cast<std::uint64_t>(piece.length);
+  if (const auto torrent = torrent_.lock()) torrent->contributed(piece.piece, node_, piece.length);
+  return false;
+}
+
+void SegmentPeer::sent_payload(int bytes) {
+  plane_.traffic_of(node_).sent += static_cast<std::uint64_t>(bytes);
+}
+
+void SegmentPeer::on_piece_failed(lt::piece_index_t piece) {
+  if (const auto torrent = torrent_.lock()) torrent->blame(piece, node_);
+}
+
+}  // namespace shoal

@@ -1,0 +1,125 @@
+// Our hooks into libtorrent's torrents and connections. All of it runs on the network thread, inside
+// libtorrent's own calls: copy, post, return.
+#pragma once
+
+#include "transport/swarm/net_plane.h"
+#include "transport/swarm/token_bucket.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace shoal {
+
+// One connection on the cluster torrent: our messages.
+class ClusterPeer final : public lt::peer_plugin {
+ public:
+  ClusterPeer(NetPlane& plane, lt::peer_connection_handle connection);
+  ~ClusterPeer() override;
+  ClusterPeer(const ClusterPeer&) = delete;
+  ClusterPeer& operator=(const ClusterPeer&) = delete;
+
+  void send(std::span<const std::byte> message);
+  void close(const std::string& why);
+  void refuse_duplicate();
+  // Closes a connection that has not said who it is in time.
+  void tick(Time now);
+
+  [[nodiscard]] bool identified() const { return message_id_ != 0; }
+  [[nodiscard]] NodeId node() const { return node_; }
+  [[nodiscard]] lt::address address() const { return connection_.remote().address(); }
+  [[nodiscard]] int unsent_bytes() const;
+
+  void add_handshake(lt::entry& handshake) override;
+  bool on_extension_handshake(const lt::bdecode_node& handshake) override;
+  bool on_extended(int length, int id, lt::span<const char> body) override;
+  void on_disconnect(const lt::error_code& ec) override;
+  // libtorrent takes two peers that want nothing of each other for a waste of sockets.
+  bool can_disconnect(const lt::error_code&) override { return false; }
+
+ private:
+  void hang_up();
+
+  NetPlane& plane_;
+  lt::peer_connection_handle connection_;
+  const ConnId id_;
+  const Time since_;
+  NodeId node_;
+  int message_id_ = 0;
+  std::string why_closed_;
+  bool closed_ = false;
+  TokenBucket messages_;
+  TokenBucket bytes_;
+};
+
+class ClusterPlugin final : public lt::torrent_plugin {
+ public:
+  explicit ClusterPlugin(NetPlane& plane) : plane_(plane) {}
+  std::shared_ptr<lt::peer_plugin> new_connection(const lt::peer_connection_handle& connection) override;
+  void on_add_peer(const lt::tcp::endpoint& endpoint, lt::peer_source_flags_t source,
+                   lt::add_peer_flags_t flags) override;
+  bool on_pause() override { return swallow_pause; }
+
+  bool swallow_pause = false;  // see NetPlane::dial_on
+
+ private:
+  NetPlane& plane_;
+};
+
+// One segment's torrent: who sent what, and what became of it.
+class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared_from_this<SegmentPlugin> {
+ public:
+  SegmentPlugin(NetPlane& plane, LoadId load, PieceMask have) : plane_(plane), load_(load), told_(have) {}
+
+  std::shared_ptr<lt::peer_plugin> new_connection(const lt::peer_connection_handle& connection) override;
+  void on_piece_pass(lt::piece_index_t piece) override;
+  void on_piece_failed(lt::piece_index_t piece) override;
+  bool on_pause() override { return swallow_pause; }
+
+  void contributed(lt::piece_index_t piece, NodeId from, int bytes);
+  void blame(lt::piece_index_t piece, NodeId node);
+
+  bool swallow_pause = false;
+
+ private:
+  void tell_bad(int piece);
+
+  NetPlane& plane_;
+  const LoadId load_;
+  PieceMask told_;  // pieces held at load, or told since
+  std::array<std::map<NodeId, std::uint64_t>, kMaxPiecesPerSegment> senders_;
+  struct Bad {
+    std::vector<NodeId> senders;
+    std::vector<NodeId> blamed;  // what libtorrent found out; not empty: better than `senders`
+  };
+  std::map<int, Bad> bad_;
+};
+
+class SegmentPeer final : public lt::peer_plugin {
+ public:
+  SegmentPeer(NetPlane& plane, std::shared_ptr<SegmentPlugin> torrent, lt::peer_connection_handle connection);
+  ~SegmentPeer() override;
+  SegmentPeer(const SegmentPeer&) = delete;
+  SegmentPeer& operator=(const SegmentPeer&) = delete;
+
+  void close();
+  [[nodiscard]] NodeId node() const { return node_; }
+
+  void add_handshake(lt::entry& handshake) override;
+  bool on_extension_handshake(const lt::bdecode_node& handshake) override;
+  bool on_piece(const lt::peer_request& piece, lt::span<const char> bytes) override;
+  void sent_payload(int bytes) override;
+  void on_piece_failed(lt::piece_index_t piece) override;
+
+ private:
+  NetPlane& plane_;
+  std::weak_ptr<SegmentPlugin> torrent_;  // which owns the connections that own us
+  lt::peer_connection_handle connection_;
+  NodeId node_;  // zero until told, and for foreign clients
+};
+
+}  // namespace shoal
