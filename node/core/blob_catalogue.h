@@ -4,10 +4,11 @@
 // thread.
 //
 // - A claim counts as live for `claim_ttl` after its last refresh. Its owner refreshes it only while bytes
-// arrive, so a
-//   stuck node loses its claims to others without anybody judging its speed.
+//   arrive, so a stuck node loses its claims to others without anybody judging its speed.
+// - What is available of each segment is kept as one mask per segment, updated as facts come. Why: the
+//   scheduler asks for it on every turn, the facts change far more rarely.
 // - Memory: per neighbour one entry per segment that is partly there or claimed; complete segments are one
-// bit each.
+//   bit each.
 #pragma once
 
 #include "node/core/geometry.h"
@@ -16,7 +17,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -38,30 +41,43 @@ class BlobCatalogue {
   // It did not have what it said, or serves wrong bytes: forget that it has this segment.
   void on_segment_refused(NodeId node, SegmentIndex segment);
   void on_gone(NodeId node);
+  // Forgets the claims that lapsed; the segments they were in, ascending.
+  std::vector<SegmentIndex> drop_lapsed(Time now);
 
   // Pieces of the segment that at least one neighbour has.
   [[nodiscard]] PieceMask available(SegmentIndex segment) const;
+  // Whether at least one neighbour has the segment whole.
+  [[nodiscard]] bool any_holder(SegmentIndex segment) const;
   // Pieces under a live claim of a neighbour.
   [[nodiscard]] PieceMask claimed(SegmentIndex segment, Time now) const;
   [[nodiscard]] PieceMask claimed_by(NodeId node, SegmentIndex segment, Time now) const;
-  // Earliest time after `now` at which a claim lapses; Time::max() if none.
-  [[nodiscard]] Time next_lapse(Time now) const;
+  // Pieces under exactly one live claim that is at least `age` old, with its owner.
+  [[nodiscard]] std::vector<std::pair<NodeId, PieceMask>> claimed_since(SegmentIndex segment, Time now,
+                                                                        Duration age) const;
+  // Segments with any claim, ascending.
+  [[nodiscard]] std::vector<SegmentIndex> claimed_segments() const;
+  // When the first claim was or will be lapsed; Time::max() if there is none.
+  [[nodiscard]] Time next_lapse() const;
   // Neighbours with the whole segment, in NodeId order.
   [[nodiscard]] std::vector<NodeId> holders(SegmentIndex segment) const;
   // Neighbours that have the segment's torrent loaded.
   [[nodiscard]] std::vector<NodeId> open_at(SegmentIndex segment) const;
   [[nodiscard]] bool is_open_at(NodeId node, SegmentIndex segment) const;
   [[nodiscard]] bool has_all(NodeId node) const;
+  [[nodiscard]] bool has_segment(NodeId node, SegmentIndex segment) const;
   [[nodiscard]] std::vector<NodeId> having_all() const;
   // Neighbours that want the blob and do not have it: they take part in claims and want to hear of progress.
   [[nodiscard]] std::vector<NodeId> wanters() const;
   // Whether every neighbour asked has answered, or `patience` passed since it was asked.
-  [[nodiscard]] bool answered(Time now, Duration patience) const;
+  [[nodiscard]] bool answered(Time now, Duration patience) const { return !waits_until(now, patience); }
+  // Until when to wait for answers; nullopt: no need to wait.
+  [[nodiscard]] std::optional<Time> waits_until(Time now, Duration patience) const;
 
  private:
   struct ClaimEntry {
     PieceMask pieces = 0;
     Time refreshed;
+    std::vector<std::pair<PieceMask, Time>> since;  // which pieces were first claimed when; disjoint
   };
   struct View {
     bool answered = false;
@@ -70,16 +86,29 @@ class BlobCatalogue {
     bool wants = false;
     std::vector<bool> complete;  // by segment; empty: none
     std::map<SegmentIndex, PieceMask> partial;
-    std::map<SegmentIndex, ClaimEntry> claims;
     std::set<SegmentIndex> open;
   };
   [[nodiscard]] bool valid(SegmentIndex segment) const { return to_int(segment) < segment_count_; }
   [[nodiscard]] static bool has_segment(const View& view, SegmentIndex segment);
+  [[nodiscard]] bool live(const ClaimEntry& claim, Time now) const {
+    return now - claim.refreshed < claim_ttl_;
+  }
+  // Recomputes what is available after a neighbour lost something.
+  void recount(SegmentIndex segment);
+  void recount_all();
+  void drop_claims_of(NodeId node);
+  void drop_from_claim(NodeId node, SegmentIndex segment, PieceMask pieces);
 
   Geometry geometry_;
   std::uint32_t segment_count_;
   Duration claim_ttl_;
   std::map<NodeId, View> views_;
+  std::map<SegmentIndex, std::map<NodeId, ClaimEntry>> claims_;  // no empty inner maps
+  // By segment: pieces of neighbours that have some, and whether one of them has the whole segment.
+  // Neighbours with the whole blob are counted apart.
+  std::vector<PieceMask> available_;
+  std::vector<bool> whole_;
+  int having_all_ = 0;
 };
 
 }  // namespace shoal

@@ -5,33 +5,36 @@
 //
 // How a segment gets its bytes, in this order:
 // - Warm: everything missing is with neighbours. Ask up to `ask_fanout` holders for the piece hashes (which
-// makes them
-//   load the torrent), load it, connect. Of two nodes that both fetch it the one with the lower id connects.
+//   makes them load the torrent), load it, connect. Of two nodes that both fetch it the one with the lower id
+//   connects.
 // - Cold: some pieces are nowhere on the site. Claim a run of them, tell the others that want the blob, fetch
-// it from
-//   the origin; tell the piece hashes as they land. When all hashes of a segment are known, it is warm.
+//   it from the origin; tell the piece hashes as they land. When all hashes of a segment are known, it is
+//   warm.
 // - A node alone is the case of no neighbours: it claims and fetches everything.
 //
 // Rules, with their reasons:
 // - A piece is claimed by one node at a time. Why: each byte should cross the internet once per site. Two
-// claims that
-//   crossed on the wire are settled by claim_beats(), the same way on both sides.
+//   claims that crossed on the wire are settled by claim_beats(), the same way on both sides.
 // - A claim is refreshed only while its bytes arrive and lapses `claim_ttl` later. Why: a stuck or dead node
-// must not
-//   hold the others back, and nobody has to judge what is slow.
+//   must not hold the others back, and nobody has to judge what is slow.
 // - Each node starts claiming at its own place in a segment (claim_start). Why: nodes that start together
-// would
-//   otherwise all claim the first piece.
-// - All nodes work on the segments in the same order. Why: a segment can be swapped only when all its hashes
-// are known,
-//   so finishing segments early keeps the LAN busy behind the WAN.
-// - The number of slices follows the device's free capacity. Why: a busy machine yields within a second, and
-// claims are
-//   pulled, never assigned, so no node can be given more than it asked for.
+//   would otherwise all claim the first piece.
+// - All nodes work on the segments in the same order, a slice is about `slice_time` long, and slices become
+//   shorter as less is left. Why: a segment can be swapped only when all its hashes are known, so what is
+//   half done at the end of the download is what everybody waits for.
+// - When nothing is left to claim, slow slices are fetched twice: the own ones by their second half, those of
+//   neighbours piece by piece. Why: one slow connection would otherwise set the time of the whole site.
+// - The number of slices follows the line (OriginPace) and the device's free capacity. Why: a busy machine
+//   yields within a second, and claims are pulled, never assigned, so no node can be given more than it asked
+//   for.
+// - Holders are asked in an order that follows their free capacity. Why: a busy seed should serve less.
 // - Hashes told by neighbours find bad pieces early, but only the publisher's hash publishes. When the whole
-// does not
-//   match, every piece whose hash came from somebody else is fetched again from the origin, and whose hash
-//   differs is banned.
+//   does not match, first one piece per teller, then every piece whose hash came from somebody else is
+//   fetched again from the origin. Who told a hash of a piece that it fetched itself, and told it wrong, is
+//   banned. Why one per teller first: it finds most liars for the price of a few pieces.
+//
+// decide() looks only at what facts or alarms have touched since the last call, so its cost does not grow
+// with the number of segments wanted.
 #pragma once
 
 #include "node/core/actions.h"
@@ -40,6 +43,7 @@
 #include "node/core/ids.h"
 #include "node/core/load.h"
 #include "node/core/messages.h"
+#include "node/core/origin_pace.h"
 #include "node/core/status.h"
 #include "node/core/time.h"
 
@@ -50,6 +54,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace shoal {
@@ -57,7 +62,7 @@ namespace shoal {
 class Scheduler {
  public:
   struct Limits {
-    int slices = 8;           // origin requests at once with all capacity free; the Hub's own tools use 8
+    int slices = 16;          // origin requests at once at most; OriginPace finds how many the line needs
     int small_fetches = 8;    // small blobs from the origin at once, beside the slices: they are tiny
     int small_asks = 64;      // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
     int loaded_segments = 8;  // fetched from neighbours at once: hides connection set-up on a fast LAN
@@ -66,19 +71,35 @@ class Scheduler {
     int ask_fanout = 4;  // holders asked per segment; more add connections, not speed
     Duration claim_ttl = std::chrono::seconds(4);  // four missed refreshes; below the 5 s of a dead heartbeat
     Duration claim_refresh = std::chrono::seconds(1);
+    // Claims of one piece that began within so long of each other crossed on the wire; a later one means to
+    // help. Far above a LAN round trip and a turn of a busy loop.
+    Duration crossing = std::chrono::milliseconds(250);
     Duration answer_patience = std::chrono::milliseconds(500);  // LAN round trips are below a millisecond
-    Duration ask_patience = std::chrono::seconds(3);  // a seed reads 2 KiB from its database to answer
+    Duration ask_patience = std::chrono::seconds(3);      // a seed reads 2 KiB from its database to answer
+    Duration ask_again = std::chrono::milliseconds(300);  // after "no": its journal may lag its announcement
+    int ask_refusals = 3;                                 // then it does not have it
+    // No piece of a loaded segment for so long: connect to whoever else has it, whichever side should have.
+    Duration nudge = std::chrono::seconds(1);
     Duration stall_patience =
         std::chrono::seconds(15);                     // no byte from any neighbour for so long: try elsewhere
     Duration stall_rest = std::chrono::seconds(30);   // how long a stalled segment stays away from the swarm
     Duration gather = std::chrono::milliseconds(20);  // piece hashes are told in batches
     Duration small_patience =
-        std::chrono::seconds(3);                 // wait so long for the node that should fetch a small blob
-    std::uint64_t slice_bytes_first = 4 * kMiB;  // until a rate is known
+        std::chrono::seconds(3);                   // wait so long for the node that should fetch a small blob
+    std::uint64_t slice_bytes_first = 512 * kKiB;  // until a rate is known
     std::uint64_t slice_bytes_max = 64 * kMiB;
-    Duration slice_time = std::chrono::seconds(2);  // a slice should take about so long at the measured rate
-    int origin_failures_max = 4;                    // in a row, each after the origin client's own retries
-    std::size_t wants_per_neighbour = 65536;        // blobs one neighbour may want: 4 MiB of memory
+    // A slice should take about so long at the measured rate: long beside the request's 5 to 30 ms, short
+    // beside the download.
+    Duration slice_time = std::chrono::seconds(1);
+    // Bytes of a finished request whose pieces have not been reported are waited for so long: hashing and
+    // writing lag behind.
+    Duration landing_patience = std::chrono::seconds(10);
+    // A claim of a neighbour that old, and three times older than a piece takes here, is helped with when
+    // nothing else is left to do.
+    Duration help_after = std::chrono::milliseconds(1500);
+    int helps = 2;                // at once: enough to end a tail, little enough not to double the bytes
+    int origin_failures_max = 4;  // in a row, each after the origin client's own retries
+    std::size_t wants_per_neighbour = 65536;  // blobs one neighbour may want: 4 MiB of memory
   };
 
   // What is already here of a wanted blob.
@@ -117,7 +138,7 @@ class Scheduler {
   void on_message(NodeId from, const Message& message, Time now);
   void on_own_load(const DeviceLoad& load);
 
-  // Origin.
+  // Origin. Pieces may be reported after the fetch that brought them is done.
   void on_piece_fetched(const SegmentKey& key, PieceIndex piece, const Hash256& hash, Time now);
   void on_fetch_progress(FetchId id, std::uint64_t bytes, Time now);
   void on_fetch_done(FetchId id, const Result<void>& result, Time now);
@@ -157,14 +178,18 @@ class Scheduler {
     PieceMask known = 0;     // pieces whose hash is known
     PieceMask fetching = 0;  // in own live slices
     PieceMask suspect = 0;   // to be taken from the origin although neighbours offer them
+    PieceMask vouched = 0;   // whoever told the hash had fetched the piece itself
     PieceMask untold = 0;    // landed, hashes not told yet
     bool claim_changed = false;
     std::vector<Hash256> hashes;  // one per piece once any is known
     std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
     Time since;                   // when the phase began or last moved
+    Time nudged;                  // when connections were last looked for
     Time swarm_after;             // stay away from the swarm until then
+    Time ask_after;               // a neighbour said no a moment ago
     std::set<NodeId> asked;
     std::set<NodeId> connected;
+    std::map<NodeId, int> refusals;
     std::map<int, std::set<NodeId>> bad;  // who sent bad bytes for a piece
   };
   struct Small {
@@ -184,10 +209,14 @@ class Scheduler {
     std::uint64_t order = 0;
     bool shared = true;
     std::vector<Segment> segments;
-    std::uint32_t first_open = 0;  // all segments before it are complete
+    std::set<std::uint32_t> touched;  // segments that may have become ready for the swarm
+    std::uint32_t claim_from = 0;     // no segment before it has anything to claim
     std::uint32_t complete = 0;
+    bool started = false;  // neighbours have answered, or were waited for
     bool finishing = false;
     bool failed = false;
+    bool sampling = false;  // one piece per teller is being fetched again
+    bool liar_found = false;
     int corrupt_rounds = 0;
     int origin_failures = 0;
     Time origin_after;  // back off until then
@@ -196,65 +225,107 @@ class Scheduler {
   struct Slice {
     SegmentKey key;
     PieceMask remaining = 0;
+    int last = 0;  // its last piece
+    std::uint64_t length = 0;
     Time started;
     Time last_progress;
     std::uint64_t bytes = 0;
+    bool fetched = false;         // the request ended well; its pieces are being hashed
+    bool helped = false;          // its second half is fetched by another slice, too
+    std::optional<NodeId> helps;  // whose claim it repeats; self: its own slower slice
   };
   using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
+  using Alarm = std::tuple<Time, BlobId, std::uint32_t>;
 
   [[nodiscard]] Wanted* find(const BlobId& blob);
   [[nodiscard]] Segment* find(const SegmentKey& key);
-  [[nodiscard]] bool is_small(const Wanted& w) const { return w.id.size <= kSmallBlobMax; }
-  [[nodiscard]] int slice_limit() const;
-
   // A wanted blob that neighbours may hear of.
   [[nodiscard]] Wanted* find_shared(const BlobId& blob);
+  [[nodiscard]] static bool is_small(const Wanted& w) { return w.id.size <= kSmallBlobMax; }
+  [[nodiscard]] static OrderKey order_key(const Wanted& w) { return {w.priority, w.order, w.id}; }
+
+  // scheduler.cc: the turn
+  void touch(Wanted& w);
+  void touch(Wanted& w, SegmentIndex index);
+  void touch_all(Wanted& w);
+  void alarm(const Wanted& w, SegmentIndex index, Time at);
+  void ring_alarms(Time now);
+  void wake(Time at);
+  void drop(Wanted& w);  // from all books, when it is no longer wanted
+  bool plan_blob(Wanted& w, Time now);
+  bool plan_small(Wanted& w, Time now);
+  void finish_or_check(Wanted& w, Time now);
+  void flush(Time now);
+  void fail_blob(Wanted& w, Error error);
+  void add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now);
   void reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now);
 
+  // scheduler_neighbours.cc: messages and trust
   void tell_wanters(const Wanted& w, const Message& message);
-  void answer_want(NodeId to, const std::vector<BlobId>& blobs);
+  void answer_want(NodeId to, const std::vector<BlobId>& blobs, bool with_lack);
+  void announce_again(const Wanted& w);
+  void on_lack(NodeId from, const BlobId& blob, Time now);
+  void on_open(NodeId from, const msg::SegmentOpen& open);
   void learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now);
-  void settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now);
+  void make_room_for_hashes(Wanted& w, SegmentIndex index);
+  void suspect_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now);
+  void ban(NodeId node, std::string reason, Time now);
 
-  void plan_blob(Wanted& w, Time now);
-  void plan_small(Wanted& w, Time now);
-  void plan_segment(Wanted& w, SegmentIndex index, Time now);
+  // scheduler_origin.cc: claims and slices
+  [[nodiscard]] int slice_limit() const;
+  [[nodiscard]] int active_slices() const;
+  [[nodiscard]] int free_slots() const { return slice_limit() - active_slices(); }
+  [[nodiscard]] PieceMask claimable(const Wanted& w, SegmentIndex index, Time now) const;
+  [[nodiscard]] std::uint64_t claimable_bytes() const;
+  bool plan_claims(Wanted& w, Time now);
+  void claim(Wanted& w, SegmentIndex index, PieceMask free, Time now);
+  void start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
+                   Time now);
+  void help_own_slices(Time now);
+  void help_neighbours(Time now);
+  void settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now);
+  void drop_useless_slices(Wanted& w, SegmentIndex index, Time now);
+  void cancel_slice(FetchId id);
+  void end_slice(FetchId id);
+  void cancel_slices_of(const BlobId& blob);
+  void forget_fetching(const SegmentKey& key, PieceIndex piece);
+  void recount_fetching(const SegmentKey& key);
+  void refresh_claims(Time now);
+
+  // scheduler_swarm.cc: segments from neighbours
+  [[nodiscard]] PieceMask from_neighbours(const Wanted& w, SegmentIndex index, Time now) const;
+  [[nodiscard]] bool room_to_load() const;
+  // false: it is ready, but there is no room to load it.
+  bool plan_swarm(Wanted& w, SegmentIndex index, Time now);
   void check_loaded(Wanted& w, SegmentIndex index, Time now);
   void check_asking(Wanted& w, SegmentIndex index, Time now);
   void ask_holders(Wanted& w, SegmentIndex index, Time now);
   void load(Wanted& w, SegmentIndex index, Time now);
   void unload(Wanted& w, SegmentIndex index);
-  void claim(Wanted& w, SegmentIndex index, PieceMask free, Time now);
-  void cancel_slice(FetchId id);
-  void end_slice(FetchId id);
-  void cancel_slices_of(const BlobId& blob);
-  void add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now);
-  void fail_blob(Wanted& w, Error error);
-  void refresh_claims(Time now);
-  void flush(Wanted& w, Time now);
-  void wake(Time at);
-  [[nodiscard]] PieceMask from_neighbours(const Wanted& w, SegmentIndex index, Time now) const;
-  [[nodiscard]] std::uint64_t loaded_missing_bytes() const;
 
   const NodeId self_;
   const Limits limits_;
   DeviceLoad own_load_;
-  std::set<NodeId> neighbours_;
+  OriginPace pace_;
+  std::map<NodeId, double> neighbours_;  // with their free capacity
   std::map<NodeId, std::set<BlobId>> wants_by_node_;
   std::set<BlobId> held_;
   std::map<BlobId, Wanted> wanted_;
-  std::set<OrderKey> order_;
+  // What the next turn looks at. Small blobs stand apart: they wait for other things than large ones.
+  std::set<OrderKey> dirty_;
+  std::set<OrderKey> dirty_small_;
+  std::set<OrderKey> hungry_;  // may have something to claim
+  std::set<Alarm> alarms_;
   std::map<FetchId, Slice> slices_;
-  std::set<SegmentKey> loaded_;  // incomplete ones, being fetched from neighbours
+  std::set<SegmentKey> loaded_;   // incomplete ones, being fetched from neighbours
+  std::set<SegmentKey> telling_;  // with hashes or claims to tell
   std::map<NodeId, int> strikes_;
   int small_fetches_ = 0;
   int small_asks_ = 0;
   std::uint64_t next_fetch_ = 1;
-  double slice_bytes_per_s_ = 0;  // moving average over ended slices; 0: none ended
   Time last_swarm_bytes_;
   Time last_refresh_;
   Time last_flush_;
-  bool untold_ = false;
   std::vector<Action> out_;
   std::optional<Time> wake_at_;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <utility>
 
 namespace shoal {
 namespace {
@@ -46,6 +48,22 @@ bool claim_beats(NodeId self, NodeId other, const SegmentKey& key) {
   const std::uint64_t mine = weight(self, key);
   const std::uint64_t theirs = weight(other, key);
   return mine != theirs ? mine < theirs : self < other;
+}
+
+std::vector<NodeId> choose_holders(std::span<const NodeId> holders, const SegmentKey& key, std::size_t count,
+                                   const std::function<double(NodeId)>& free_capacity) {
+  // Weighted rendezvous hashing: the smallest of -ln(u) / weight wins with probability in the weight's
+  // proportion.
+  std::vector<std::pair<double, NodeId>> ranked;
+  for (const NodeId node : holders) {
+    const double u = (static_cast<double>(weight(node, key) >> 11U) + 1.0) / 9007199254740993.0;
+    ranked.emplace_back(-std::log(u) / std::max(free_capacity(node), 0.01), node);
+  }
+  std::ranges::sort(ranked);
+  if (ranked.size() > count) ranked.resize(count);
+  std::vector<NodeId> chosen;
+  for (const auto& [score, node] : ranked) chosen.push_back(node);
+  return chosen;
 }
 
 }  // namespace shoal

@@ -4,9 +4,12 @@
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace shoal {
 
@@ -30,5 +33,12 @@ struct PieceRun {
 // Of two nodes that claimed the same piece at once, the one that keeps it: the same answer on both, and
 // spread evenly over segments.
 [[nodiscard]] bool claim_beats(NodeId self, NodeId other, const SegmentKey& key);
+
+// The `count` holders to ask for a segment, best first: in an order that differs from segment to segment and
+// is the same on all nodes, so that several seeds share the work; a holder with half the free capacity comes
+// first half as often.
+[[nodiscard]] std::vector<NodeId> choose_holders(std::span<const NodeId> holders, const SegmentKey& key,
+                                                 std::size_t count,
+                                                 const std::function<double(NodeId)>& free_capacity);
 
 }  // namespace shoal

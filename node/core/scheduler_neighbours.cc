@@ -1,0 +1,333 @@
+// What neighbours say, what they are told, and what to believe.
+#include "node/core/piece_bits.h"
+#include "node/core/scheduler.h"
+#include "node/core/slice_choice.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace shoal {
+
+void Scheduler::on_neighbour_up(NodeId node, Time now) {
+  // A node that restarted comes up twice: what its former run said does not count.
+  if (neighbours_.contains(node)) on_neighbour_down(node, now);
+  neighbours_[node] = 1.0;
+  msg::Want want;
+  for (auto& [blob, w] : wanted_) {
+    if (!w.shared) continue;
+    w.catalogue.on_asked(node, now);
+    want.blobs.push_back(blob);
+    if (want.blobs.size() == limits::kBlobsPerMessage) {
+      out_.push_back(act::Tell{node, std::exchange(want, {})});
+    }
+  }
+  if (!want.blobs.empty()) out_.push_back(act::Tell{node, std::move(want)});
+}
+
+void Scheduler::on_neighbour_down(NodeId node, Time /*now*/) {
+  if (neighbours_.erase(node) == 0) return;
+  wants_by_node_.erase(node);
+  for (auto& [blob, w] : wanted_) {
+    w.catalogue.on_gone(node);
+    if (w.small.asked == node) {
+      w.small.asked.reset();
+      --small_asks_;
+    }
+    for (Segment& segment : w.segments) {
+      segment.asked.erase(node);
+      segment.connected.erase(node);
+      segment.refusals.erase(node);
+    }
+    touch_all(w);
+  }
+}
+
+void Scheduler::on_own_load(const DeviceLoad& load) {
+  own_load_ = load;
+}
+
+void Scheduler::tell_wanters(const Wanted& w, const Message& message) {
+  if (!w.shared) return;
+  for (const NodeId node : w.catalogue.wanters()) {
+    if (neighbours_.contains(node)) out_.push_back(act::Tell{node, message});
+  }
+}
+
+void Scheduler::answer_want(NodeId to, const std::vector<BlobId>& blobs, bool with_lack) {
+  msg::HaveBlobs have;
+  msg::LackBlobs lack;
+  for (const BlobId& blob : blobs) (held_.contains(blob) ? have.blobs : lack.blobs).push_back(blob);
+  if (!have.blobs.empty()) out_.push_back(act::Tell{to, std::move(have)});
+  if (with_lack && !lack.blobs.empty()) out_.push_back(act::Tell{to, std::move(lack)});
+  for (const BlobId& blob : blobs) {
+    const Wanted* w = find_shared(blob);
+    if (w == nullptr) continue;
+    msg::HaveSegments complete{blob, {}};
+    for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
+      const auto index = static_cast<SegmentIndex>(i);
+      const Segment& segment = w->segments[i];
+      if (segment.phase == Phase::complete) {
+        complete.segments.push_back(index);
+        if (complete.segments.size() == limits::kSegmentsPerMessage) {
+          out_.push_back(act::Tell{to, std::exchange(complete, {blob, {}})});
+        }
+        continue;
+      }
+      if (segment.have != 0) {
+        msg::Pieces pieces{blob, index, segment.have, {}};
+        for_each_piece(segment.have, [&](PieceIndex p) { pieces.hashes.push_back(segment.hashes[at(p)]); });
+        out_.push_back(act::Tell{to, std::move(pieces)});
+      }
+      if (segment.fetching != 0) out_.push_back(act::Tell{to, msg::Claim{blob, index, segment.fetching}});
+      if (segment.phase == Phase::loaded) out_.push_back(act::Tell{to, msg::SegmentOpen{blob, index}});
+    }
+    if (!complete.segments.empty()) out_.push_back(act::Tell{to, std::move(complete)});
+  }
+}
+
+void Scheduler::announce_again(const Wanted& w) {
+  if (!w.shared) return;
+  for (const NodeId node : w.catalogue.wanters()) {
+    if (neighbours_.contains(node)) answer_want(node, {w.id}, true);
+  }
+}
+
+void Scheduler::on_message(NodeId from, const Message& message, Time now) {
+  const auto neighbour = neighbours_.find(from);
+  if (neighbour == neighbours_.end()) return;
+  if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
+    neighbour->second = free_capacity(heartbeat->load);
+  } else if (const auto* want = std::get_if<msg::Want>(&message)) {
+    auto& wants = wants_by_node_[from];
+    for (const BlobId& blob : want->blobs) {
+      if (wants.size() >= limits_.wants_per_neighbour) break;
+      wants.insert(blob);
+      if (Wanted* w = find_shared(blob)) w->catalogue.on_wants(from, true);
+    }
+    answer_want(from, want->blobs, true);
+  } else if (const auto* unwant = std::get_if<msg::Unwant>(&message)) {
+    for (const BlobId& blob : unwant->blobs) {
+      wants_by_node_[from].erase(blob);
+      if (Wanted* w = find_shared(blob)) {
+        // Its partial torrents are unloaded: what it had of the blob is not on offer.
+        w->catalogue.on_wants(from, false);
+        w->catalogue.on_lacks(from);
+        touch_all(*w);
+      }
+    }
+  } else if (const auto* have = std::get_if<msg::HaveBlobs>(&message)) {
+    for (const BlobId& blob : have->blobs) {
+      wants_by_node_[from].erase(blob);
+      if (Wanted* w = find_shared(blob)) {
+        w->catalogue.on_has_all(from);
+        touch_all(*w);
+      }
+    }
+  } else if (const auto* lack = std::get_if<msg::LackBlobs>(&message)) {
+    for (const BlobId& blob : lack->blobs) on_lack(from, blob, now);
+  } else if (const auto* segments = std::get_if<msg::HaveSegments>(&message)) {
+    Wanted* w = find_shared(segments->blob);
+    if (w == nullptr) return;
+    for (const SegmentIndex s : segments->segments) {
+      if (to_int(s) >= w->segments.size()) continue;
+      w->catalogue.on_has_segment(from, s);
+      if (w->segments[to_int(s)].phase == Phase::open) touch(*w, s);
+    }
+    touch(*w);
+  } else if (const auto* pieces = std::get_if<msg::Pieces>(&message)) {
+    if (Wanted* w = find_shared(pieces->blob)) learn_hashes(*w, from, *pieces, now);
+  } else if (const auto* claimed = std::get_if<msg::Claim>(&message)) {
+    Wanted* w = find_shared(claimed->blob);
+    if (w == nullptr || to_int(claimed->segment) >= w->segments.size()) return;
+    const PieceMask before = w->catalogue.claimed_by(from, claimed->segment, now);
+    w->catalogue.on_claim(from, claimed->segment, claimed->pieces, now);
+    settle_claim(*w, from, claimed->segment, claimed->pieces, now);
+    if (claimed->pieces != 0 && limits_.claim_ttl < Time::max() - now) {
+      alarm(*w, claimed->segment, now + limits_.claim_ttl);
+    }
+    if ((before & ~claimed->pieces) != 0) touch(*w, claimed->segment);  // something became free
+    touch(*w);
+  } else if (const auto* open = std::get_if<msg::SegmentOpen>(&message)) {
+    on_open(from, *open);
+  } else if (const auto* ask = std::get_if<msg::AskSegment>(&message)) {
+    // The asker connects; this side must not.
+    Wanted* w = find_shared(ask->blob);
+    if (w != nullptr && to_int(ask->segment) < w->segments.size()) {
+      w->segments[to_int(ask->segment)].connected.insert(from);
+    }
+  }
+}
+
+void Scheduler::on_lack(NodeId from, const BlobId& blob, Time now) {
+  Wanted* w = find_shared(blob);
+  if (w == nullptr) return;
+  if (w->small.asked == from) {
+    w->small.tried.insert(from);
+    w->small.asked.reset();
+    --small_asks_;
+  }
+  touch(*w);
+  // An answer to AskSegment: it announced the segment, but cannot serve it yet.
+  bool refused = false;
+  for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
+    Segment& segment = w->segments[i];
+    if (segment.phase != Phase::asking || !segment.asked.contains(from)) continue;
+    const auto index = static_cast<SegmentIndex>(i);
+    refused = true;
+    segment.asked.erase(from);
+    segment.ask_after = now + limits_.ask_again;
+    if (++segment.refusals[from] >= limits_.ask_refusals) {
+      segment.refusals.erase(from);
+      w->catalogue.on_segment_refused(from, index);
+    }
+    alarm(*w, index, segment.ask_after);
+    touch(*w, index);
+  }
+  if (refused) return;
+  w->catalogue.on_lacks(from);
+  touch_all(*w);
+}
+
+void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
+  Wanted* w = find_shared(open.blob);
+  Segment* segment = find(SegmentKey{open.blob, open.segment});
+  if (w == nullptr || segment == nullptr) return;
+  w->catalogue.on_open(from, open.segment);
+  if (segment->phase == Phase::loaded && !segment->connected.contains(from) &&
+      (segment->asked.contains(from) || self_ < from)) {
+    segment->connected.insert(from);
+    out_.push_back(act::ConnectSegment{{open.blob, open.segment}, {from}});
+  }
+}
+
+void Scheduler::make_room_for_hashes(Wanted& w, SegmentIndex index) {
+  Segment& segment = w.segments[to_int(index)];
+  if (!segment.hashes.empty()) return;
+  segment.hashes.resize(static_cast<std::size_t>(w.geometry.piece_count(index)));
+  segment.told_by.resize(segment.hashes.size());
+}
+
+void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now) {
+  if (to_int(pieces.segment) >= w.segments.size()) return;
+  const PieceMask all = w.geometry.all_pieces(pieces.segment);
+  if ((pieces.pieces & ~all) != 0 ||
+      pieces.hashes.size() != static_cast<std::size_t>(std::popcount(pieces.pieces))) {
+    return;
+  }
+  // A node answers for the hashes of what it claimed and of a blob that it published; others it passes on.
+  const PieceMask own_word =
+      w.catalogue.has_all(from) ? all : w.catalogue.claimed_by(from, pieces.segment, now) & pieces.pieces;
+  w.catalogue.on_has_pieces(from, pieces.segment, pieces.pieces);
+  Segment& segment = w.segments[to_int(pieces.segment)];
+  make_room_for_hashes(w, pieces.segment);
+  std::size_t next = 0;
+  PieceMask contested = 0;
+  for_each_piece(pieces.pieces, [&](PieceIndex p) {
+    const Hash256& hash = pieces.hashes[next++];
+    const PieceMask bit = mask_of(p);
+    // A suspect piece is settled by the origin alone.
+    if ((segment.suspect & bit) != 0 || hash.is_zero()) return;
+    if ((segment.known & bit) == 0) {
+      segment.known |= bit;
+      segment.hashes[at(p)] = hash;
+      segment.told_by[at(p)] = from;
+      segment.vouched = (segment.vouched & ~bit) | (own_word & bit);
+    } else if (segment.hashes[at(p)] != hash && (segment.have & bit) == 0 && (own_word & bit) != 0) {
+      contested |= bit;
+    }
+  });
+  if (contested != 0) suspect_pieces(w, pieces.segment, contested, now);
+  drop_useless_slices(w, pieces.segment, now);
+  if (segment.phase == Phase::asking && segment.known == all) segment.phase = Phase::open;
+  touch(w, pieces.segment);
+}
+
+void Scheduler::suspect_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  if (const PieceMask lost = segment.have & pieces; lost != 0) {
+    out_.push_back(act::ForgetPieces{{w.id, index}, lost});
+  }
+  w.finishing = false;
+  reopen(w, index, pieces, now);
+  segment.suspect |= pieces;
+}
+
+void Scheduler::ban(NodeId node, std::string reason, Time now) {
+  out_.push_back(act::BanNode{node, std::move(reason)});
+  // Nothing else it told is to be believed.
+  for (auto& [blob, w] : wanted_) {
+    bool any = false;
+    for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
+      const Segment& segment = w.segments[i];
+      PieceMask told = 0;
+      for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
+        if (segment.told_by[p] == node) told |= mask_of(static_cast<PieceIndex>(p));
+      }
+      told &= segment.known & ~segment.suspect;
+      if (told == 0) continue;
+      any = true;
+      suspect_pieces(w, static_cast<SegmentIndex>(i), told, now);
+    }
+    if (any) {
+      w.liar_found = w.liar_found || w.sampling;
+      announce_again(w);
+    }
+  }
+}
+
+void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
+  Wanted* w = find(blob);
+  if (w == nullptr) return;
+  w->finishing = false;
+  ++w->corrupt_rounds;
+  if (w->corrupt_rounds > 3 || w->policy == SourcePolicy::lan_only) {
+    fail_blob(*w,
+              Error{Code::corrupt,
+                    "the bytes do not match the publisher's hash, and fetching them again did not help", 0});
+    return;
+  }
+  bool others = false;
+  for (const Segment& segment : w->segments) {
+    others = others || std::ranges::any_of(segment.told_by, [&](NodeId n) { return n != self_; });
+  }
+  // Pieces whose hash came from others are the suspects; if there are none, the origin itself sent wrong
+  // bytes, which is tried once more.
+  if (!others) w->corrupt_rounds = 3;
+  w->sampling = others && w->corrupt_rounds == 1;
+  std::set<NodeId> sampled;
+  for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
+    const Segment& segment = w->segments[i];
+    PieceMask bad = 0;
+    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
+      const NodeId teller = segment.told_by[p];
+      if (others && teller == self_) continue;
+      if (w->sampling && !sampled.insert(teller).second) continue;
+      bad |= mask_of(static_cast<PieceIndex>(p));
+    }
+    bad &= segment.have;
+    if (bad != 0) suspect_pieces(*w, static_cast<SegmentIndex>(i), bad, now);
+  }
+  announce_again(*w);
+}
+
+void Scheduler::on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from,
+                             Time now) {
+  Wanted* w = find(key.blob);
+  Segment* segment = find(key);
+  if (segment == nullptr) return;
+  auto& senders = segment->bad[to_int(piece)];
+  senders.insert(from.begin(), from.end());
+  // Two different senders failed against the same hash: it is the hash that is in doubt, and the origin
+  // settles it.
+  if (senders.size() >= 2 && w->policy != SourcePolicy::lan_only) {
+    if ((segment->have & mask_of(piece)) == 0) suspect_pieces(*w, key.index, mask_of(piece), now);
+    return;
+  }
+  if (from.size() == 1 && ++strikes_[from.front()] == 3) {
+    strikes_.erase(from.front());
+    ban(from.front(), "sent bytes that do not match their hash", now);
+  }
+}
+
+}  // namespace shoal

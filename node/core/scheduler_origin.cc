@@ -1,0 +1,381 @@
+// Bytes from the origin: what to claim, how much of it, and what to fetch twice.
+#include "node/core/piece_bits.h"
+#include "node/core/scheduler.h"
+#include "node/core/slice_choice.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace shoal {
+namespace {
+
+double seconds_between(Time from, Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// Errors that may pass: tried again after a while.
+bool is_passing(Code code) {
+  return code == Code::timeout || code == Code::rate_limited || code == Code::unavailable ||
+         code == Code::expired;
+}
+
+}  // namespace
+
+int Scheduler::slice_limit() const {
+  return std::max(1, static_cast<int>(std::lround(pace_.connections() * free_capacity(own_load_))));
+}
+
+int Scheduler::active_slices() const {
+  return static_cast<int>(std::ranges::count_if(slices_, [](const auto& s) { return !s.second.fetched; }));
+}
+
+// --- claims ---
+
+PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) const {
+  const Segment& segment = w.segments[to_int(index)];
+  if (segment.phase == Phase::complete || segment.phase == Phase::loaded) return 0;
+  const PieceMask nowhere =
+      w.geometry.all_pieces(index) & ~segment.have & ~segment.fetching & ~from_neighbours(w, index, now);
+  if (nowhere == 0 || !w.shared || w.policy == SourcePolicy::origin_only) return nowhere;
+  // A suspect piece is fetched here whoever else fetches it: only the own eyes count.
+  return nowhere & ~(w.catalogue.claimed(index, now) & ~segment.suspect);
+}
+
+// An estimate from above of what may still be claimed; enough to make slices short near the end.
+std::uint64_t Scheduler::claimable_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const OrderKey& key : hungry_) {
+    const Wanted& w = wanted_.at(std::get<BlobId>(key));
+    bytes += (w.segments.size() - w.claim_from) * w.geometry.segment_size();
+    if (bytes > 64 * limits_.slice_bytes_max) break;
+  }
+  return bytes;
+}
+
+// Whether nothing is left to claim of the blob until something touches it.
+bool Scheduler::plan_claims(Wanted& w, Time now) {
+  if (!w.started) return false;
+  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return true;
+  if (now < w.origin_after) {
+    alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)),
+          w.origin_after);
+    return true;
+  }
+  for (; w.claim_from < w.segments.size(); ++w.claim_from) {
+    const auto index = static_cast<SegmentIndex>(w.claim_from);
+    while (const PieceMask free = claimable(w, index, now)) {
+      if (free_slots() <= 0) return false;
+      claim(w, index, free, now);
+    }
+  }
+  return true;
+}
+
+// Starts one slice of the free pieces.
+void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, Time now) {
+  const bool together = w.shared && w.policy != SourcePolicy::origin_only;
+  const auto others = together ? w.catalogue.wanters() : std::vector<NodeId>{};
+  const auto nodes = others.size() + 1;
+  const int pieces = w.geometry.piece_count(index);
+  std::uint64_t bytes = limits_.slice_bytes_first;
+  if (pace_.bytes_per_s() > 0) {
+    bytes = static_cast<std::uint64_t>(pace_.bytes_per_s() *
+                                       std::chrono::duration<double>(limits_.slice_time).count());
+  }
+  bytes = std::min(bytes, limits_.slice_bytes_max);
+  // Each takes half of its part of what is left (guided self-scheduling): the last slices are short.
+  bytes = std::min(bytes, claimable_bytes() / (2 * nodes * static_cast<std::uint64_t>(slice_limit())));
+  const int share = pieces / static_cast<int>(nodes);
+  const int longest = std::max(1, std::min(static_cast<int>(bytes / w.geometry.piece_size()), share));
+  const auto run = choose_run(free, pieces, claim_start(self_, others, pieces), longest);
+  if (run) start_slice(w, index, run->first, run->count, std::nullopt, now);
+}
+
+void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
+                            Time now) {
+  const SegmentKey key{w.id, index};
+  Segment& segment = w.segments[to_int(index)];
+  const PieceMask mask = mask_of_run(first, count);
+  const auto id = static_cast<FetchId>(next_fetch_++);
+  Slice slice;
+  slice.key = key;
+  slice.remaining = mask;
+  slice.last = first + count - 1;
+  slice.length = w.geometry.bytes_in(index, mask);
+  slice.started = slice.last_progress = now;
+  slice.helps = helps;
+  slices_[id] = slice;
+  segment.fetching |= mask;
+  segment.claim_changed = true;
+  telling_.insert(key);
+  out_.push_back(act::FetchSlice{id, key, static_cast<PieceIndex>(first), count});
+}
+
+// Nothing is left to claim: the second half of each own slice that is far behind the others is fetched by a
+// new request. Why half: if the old connection recovers, both end together.
+void Scheduler::help_own_slices(Time now) {
+  if (pace_.bytes_per_s() <= 0) return;
+  std::vector<FetchId> slow;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.fetched || slice.helped || slice.helps || slice.remaining == 0) continue;
+    const double age = seconds_between(slice.started, now);
+    const double left = static_cast<double>(slice.length - std::min(slice.length, slice.bytes));
+    const double eta = slice.bytes > 0 ? left / static_cast<double>(slice.bytes) * age : 3600;
+    // A new request needs some 100 ms and then half of what is left at the usual rate.
+    if (age >= 0.5 && eta > 2 * (0.1 + left / 2 / pace_.bytes_per_s())) {
+      slow.push_back(id);
+    } else {
+      wake(now + limits_.help_after / 4);
+    }
+  }
+  for (const FetchId id : slow) {
+    if (free_slots() <= 0) return;
+    Slice& slice = slices_.at(id);
+    Wanted* w = find(slice.key.blob);
+    if (w == nullptr || now < w->origin_after) continue;
+    const int left = std::popcount(slice.remaining);
+    const int first = slice.last + 1 - (left + 1) / 2;
+    slice.helped = true;
+    const SegmentKey key = slice.key;
+    start_slice(*w, key.index, first, slice.last + 1 - first, self_, now);
+  }
+}
+
+// Nothing is left to do here, neighbours are still fetching: take the last piece of old claims, too.
+void Scheduler::help_neighbours(Time now) {
+  if (pace_.bytes_per_s() <= 0) return;
+  int helping = static_cast<int>(std::ranges::count_if(
+      slices_, [&](const auto& s) { return s.second.helps && *s.second.helps != self_; }));
+  bool later = false;
+  for (auto& [blob, w] : wanted_) {
+    if (w.failed || w.finishing || !w.started || !w.shared || w.policy != SourcePolicy::automatic ||
+        now < w.origin_after) {
+      continue;
+    }
+    const Duration piece_time = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(w.geometry.piece_size() / pace_.bytes_per_s()));
+    for (const SegmentIndex index : w.catalogue.claimed_segments()) {
+      Segment& segment = w.segments[to_int(index)];
+      if (segment.phase != Phase::open && segment.phase != Phase::asking) continue;
+      later = true;
+      const PieceMask not_needed = segment.have | segment.fetching | from_neighbours(w, index, now);
+      const auto old = w.catalogue.claimed_since(index, now, std::max(limits_.help_after, 3 * piece_time));
+      for (const auto& [owner, pieces] : old) {
+        const PieceMask candidates = pieces & ~not_needed;
+        if (candidates == 0 || helping >= limits_.helps || free_slots() <= 0) continue;
+        // The owner fetches in order: its last piece is the one it comes to last.
+        const int piece = 63 - std::countl_zero(candidates);
+        start_slice(w, index, piece, 1, owner, now);
+        ++helping;
+      }
+    }
+  }
+  if (later) wake(now + limits_.help_after / 4);
+}
+
+void Scheduler::settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now) {
+  const SegmentKey key{w.id, index};
+  const Segment& segment = w.segments[to_int(index)];
+  claimed &= ~segment.suspect;
+  if ((claimed & segment.fetching) == 0 || w.policy == SourcePolicy::origin_only) return;
+  std::vector<FetchId> lost;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.key != key || (slice.remaining & claimed) == 0 || slice.fetched) continue;
+    const bool lapsed = now - slice.last_progress >= limits_.claim_ttl;
+    const bool crossed = now - slice.started < limits_.crossing;
+    if (slice.helps == from) continue;
+    if (lapsed || (crossed && !claim_beats(self_, from, key))) lost.push_back(id);
+  }
+  for (const FetchId id : lost) cancel_slice(id);
+}
+
+// A slice whose pieces have all turned up elsewhere is a waste of the origin's bytes.
+void Scheduler::drop_useless_slices(Wanted& w, SegmentIndex index, Time now) {
+  const Segment& segment = w.segments[to_int(index)];
+  const PieceMask elsewhere = from_neighbours(w, index, now) & segment.known;
+  std::vector<FetchId> useless;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.key == SegmentKey{w.id, index} && !slice.fetched && (slice.remaining & ~elsewhere) == 0) {
+      useless.push_back(id);
+    }
+  }
+  for (const FetchId id : useless) cancel_slice(id);
+}
+
+void Scheduler::recount_fetching(const SegmentKey& key) {
+  Segment* segment = find(key);
+  if (segment == nullptr) return;
+  PieceMask fetching = 0;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.key == key) fetching |= slice.remaining;
+  }
+  segment->fetching = fetching;
+}
+
+void Scheduler::forget_fetching(const SegmentKey& key, PieceIndex piece) {
+  for (auto& [id, slice] : slices_) {
+    if (slice.key == key) slice.remaining &= ~mask_of(piece);
+  }
+  recount_fetching(key);
+}
+
+void Scheduler::cancel_slice(FetchId id) {
+  if (!slices_.at(id).fetched) out_.push_back(act::CancelFetch{id});
+  end_slice(id);
+}
+
+void Scheduler::end_slice(FetchId id) {
+  const auto it = slices_.find(id);
+  const SegmentKey key = it->second.key;
+  const bool unfinished = it->second.remaining != 0;
+  slices_.erase(it);
+  recount_fetching(key);
+  if (!unfinished) return;
+  if (Segment* segment = find(key)) {
+    segment->claim_changed = true;
+    telling_.insert(key);
+    touch(*find(key.blob), key.index);
+  }
+}
+
+void Scheduler::cancel_slices_of(const BlobId& blob) {
+  std::vector<FetchId> ids;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.key.blob == blob) ids.push_back(id);
+  }
+  for (const FetchId id : ids) cancel_slice(id);
+}
+
+void Scheduler::refresh_claims(Time now) {
+  std::vector<FetchId> lost;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.fetched && now - slice.last_progress >= limits_.landing_patience) lost.push_back(id);
+  }
+  for (const FetchId id : lost) end_slice(id);
+  if (slices_.empty()) return;
+  if (now - last_refresh_ < limits_.claim_refresh) {
+    wake(last_refresh_ + limits_.claim_refresh);
+    return;
+  }
+  // Only slices whose bytes still arrive keep their claim alive.
+  std::map<SegmentKey, PieceMask> moving;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.fetched || now - slice.last_progress < limits_.claim_ttl) moving[slice.key] |= slice.remaining;
+  }
+  for (const auto& [key, pieces] : moving) {
+    const Wanted& w = wanted_.at(key.blob);
+    const PieceMask told = pieces | w.segments[to_int(key.index)].untold;
+    if (told != 0) tell_wanters(w, msg::Claim{key.blob, key.index, told});
+  }
+  last_refresh_ = now;
+  wake(now + limits_.claim_refresh);
+}
+
+// --- facts ---
+
+void Scheduler::on_piece_fetched(const SegmentKey& key, PieceIndex piece, const Hash256& hash, Time now) {
+  Wanted* w = find(key.blob);
+  Segment* segment = find(key);
+  if (segment == nullptr || to_int(piece) >= w->geometry.piece_count(key.index)) return;
+  const PieceMask bit = mask_of(piece);
+  const int contained = static_cast<int>(std::ranges::count_if(
+      slices_, [&](const auto& s) { return s.second.key == key && (s.second.remaining & bit) != 0; }));
+  std::vector<FetchId> done;
+  for (auto& [id, slice] : slices_) {
+    if (slice.key != key || (slice.remaining & bit) == 0) continue;
+    slice.remaining &= ~bit;
+    slice.last_progress = now;
+    // A slice that only fetches again what another one brought is ended.
+    const bool repeats = contained > 1 || to_int(piece) != slice.last;
+    if (slice.remaining == 0 && (slice.fetched || repeats)) done.push_back(id);
+  }
+  recount_fetching(key);
+  for (const FetchId id : done) cancel_slice(id);
+  w->origin_failures = 0;
+  if ((segment->have & bit) != 0) return;
+  make_room_for_hashes(*w, key.index);
+  const NodeId teller = segment->told_by[at(piece)];
+  const bool was_told = !segment->hashes[at(piece)].is_zero() && teller != self_ && teller != NodeId{};
+  const bool lied = was_told && segment->hashes[at(piece)] != hash && (segment->vouched & bit) != 0;
+  segment->hashes[at(piece)] = hash;
+  segment->told_by[at(piece)] = self_;
+  segment->vouched &= ~bit;
+  segment->known |= bit;
+  segment->suspect &= ~bit;
+  segment->untold |= bit;
+  telling_.insert(key);
+  add_piece(*w, key.index, piece, now);
+  drop_useless_slices(*w, key.index, now);
+  touch(*w, key.index);
+  if (lied) {
+    w->liar_found = w->liar_found || w->sampling;
+    ban(teller,
+        "told a wrong hash for piece " + std::to_string(to_int(piece)) + " of segment " +
+            std::to_string(to_int(key.index)) + " of " + key.blob.text(),
+        now);
+  }
+}
+
+void Scheduler::on_fetch_progress(FetchId id, std::uint64_t bytes, Time now) {
+  const auto it = slices_.find(id);
+  if (it == slices_.end()) return;
+  it->second.bytes += bytes;
+  it->second.last_progress = now;
+  pace_.on_bytes(bytes, now);
+}
+
+void Scheduler::on_fetch_done(FetchId id, const Result<void>& result, Time now) {
+  const auto it = slices_.find(id);
+  if (it == slices_.end()) return;  // cancelled
+  Wanted* w = find(it->second.key.blob);
+  if (result && it->second.remaining != 0) {
+    // All bytes came; hashing and writing report the pieces a little later.
+    it->second.fetched = true;
+    it->second.last_progress = now;
+    return;
+  }
+  end_slice(id);
+  if (w == nullptr || result) return;
+  const Code code = result.error().code;
+  if (code == Code::cancelled) return;
+  if (code == Code::rate_limited) pace_.on_refused(now);
+  if (!is_passing(code) || ++w->origin_failures >= limits_.origin_failures_max) {
+    fail_blob(*w, result.error());
+  } else {
+    w->origin_after = now + std::chrono::seconds(1 << w->origin_failures);
+  }
+}
+
+void Scheduler::on_small_failed(const BlobId& blob, std::optional<NodeId> from, const Error& error,
+                                Time now) {
+  Wanted* w = find(blob);
+  if (w == nullptr) return;
+  touch(*w);
+  Small& small = w->small;
+  if (from) {
+    small.tried.insert(*from);
+    if (small.asked == from) {
+      small.asked.reset();
+      --small_asks_;
+    }
+    if (error.code == Code::corrupt) {
+      ban(*from, "sent wrong bytes for " + blob.text(), now);
+    } else if (error.code == Code::no_space || error.code == Code::io) {
+      fail_blob(*w, error);
+    }
+    return;
+  }
+  if (small.fetching) {
+    small.fetching = false;
+    --small_fetches_;
+  }
+  const bool wrong_once = error.code == Code::corrupt && w->corrupt_rounds++ == 0;
+  if (!wrong_once && (!is_passing(error.code) || ++w->origin_failures >= limits_.origin_failures_max)) {
+    fail_blob(*w, error);
+  } else {
+    w->origin_after = now + std::chrono::seconds(1 << w->origin_failures);
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,197 @@
+// Segments that come from neighbours: asking for hashes, loading torrents, connecting, giving up.
+#include "node/core/scheduler.h"
+#include "node/core/slice_choice.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace shoal {
+
+// Pieces that neighbours can be expected to deliver. A piece whose hash is not known counts only while a
+// neighbour with the whole segment can be asked for it.
+PieceMask Scheduler::from_neighbours(const Wanted& w, SegmentIndex index, Time now) const {
+  const Segment& segment = w.segments[to_int(index)];
+  if (!w.shared || w.policy == SourcePolicy::origin_only || now < segment.swarm_after) return 0;
+  PieceMask pieces = w.catalogue.available(index) & ~segment.suspect;
+  if (!w.catalogue.any_holder(index)) pieces &= segment.known;
+  return pieces;
+}
+
+bool Scheduler::room_to_load() const {
+  if (static_cast<int>(loaded_.size()) >= limits_.loaded_segments) return false;
+  if (loaded_.size() < 2) return true;
+  std::uint64_t bytes = 0;
+  for (const SegmentKey& key : loaded_) {
+    const Wanted& w = wanted_.at(key.blob);
+    bytes += w.geometry.bytes_in(key.index,
+                                 w.geometry.all_pieces(key.index) & ~w.segments[to_int(key.index)].have);
+  }
+  return bytes < limits_.loaded_bytes;
+}
+
+bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  if (segment.phase == Phase::asking) check_asking(w, index, now);
+  if (segment.phase != Phase::open) return true;
+  const PieceMask all = w.geometry.all_pieces(index);
+  const PieceMask missing = all & ~segment.have;
+  if ((missing & ~from_neighbours(w, index, now)) != 0) return true;
+  if (segment.known != all) {
+    // Own slices will bring the hashes that are not known yet.
+    if ((segment.known | segment.fetching) == all) return true;
+    if (now < segment.ask_after) return true;  // an alarm is set
+  }
+  if (!room_to_load()) return false;
+  if (segment.known == all) {
+    load(w, index, now);
+  } else {
+    ask_holders(w, index, now);
+  }
+  return true;
+}
+
+void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  const PieceMask missing = w.geometry.all_pieces(index) & ~segment.have;
+  if ((missing & ~from_neighbours(w, index, now)) != 0 && w.policy != SourcePolicy::lan_only) {
+    // Whoever had these pieces is gone: the origin has to help.
+    unload(w, index);
+    return;
+  }
+  const Duration still = now - segment.since;
+  // Large pieces over a slow link take long each: as long as other bytes arrive, be more patient.
+  if ((still >= limits_.stall_patience && now - last_swarm_bytes_ >= limits_.stall_patience) ||
+      still >= 4 * limits_.stall_patience) {
+    unload(w, index);
+    segment.swarm_after =
+        now + (w.policy == SourcePolicy::lan_only ? std::chrono::seconds(1) : limits_.stall_rest);
+    alarm(w, index, segment.swarm_after);
+    return;
+  }
+  const Time moved = std::max(segment.since, segment.nudged);
+  if (now - moved >= limits_.nudge) {
+    segment.nudged = now;
+    std::vector<NodeId> to;
+    for (const NodeId node : w.catalogue.open_at(index)) {
+      if (segment.connected.insert(node).second) to.push_back(node);
+    }
+    if (!to.empty()) out_.push_back(act::ConnectSegment{{w.id, index}, std::move(to)});
+    segment.asked.clear();
+    ask_holders(w, index, now);
+    wake(now + limits_.nudge);
+  } else {
+    wake(moved + limits_.nudge);
+  }
+}
+
+void Scheduler::check_asking(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  if (segment.known == w.geometry.all_pieces(index)) {
+    segment.phase = Phase::open;
+    return;
+  }
+  const bool hope =
+      std::ranges::any_of(segment.asked, [&](NodeId node) { return w.catalogue.has_segment(node, index); });
+  if (hope && now - segment.since < limits_.ask_patience) {
+    alarm(w, index, segment.since + limits_.ask_patience);
+    return;
+  }
+  for (const NodeId node : segment.asked) w.catalogue.on_segment_refused(node, index);
+  segment.asked.clear();
+  segment.phase = Phase::open;
+  touch(w, index);
+}
+
+void Scheduler::ask_holders(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  std::vector<NodeId> holders = w.catalogue.holders(index);
+  std::erase_if(holders, [&](NodeId n) {
+    return !neighbours_.contains(n) || segment.asked.contains(n) || segment.connected.contains(n);
+  });
+  const std::size_t wanted =
+      static_cast<std::size_t>(std::max(0, limits_.ask_fanout - static_cast<int>(segment.asked.size())));
+  holders =
+      choose_holders(holders, SegmentKey{w.id, index}, wanted, [&](NodeId n) { return neighbours_.at(n); });
+  for (const NodeId node : holders) {
+    segment.asked.insert(node);
+    out_.push_back(act::Tell{node, msg::AskSegment{w.id, index}});
+  }
+  if (segment.phase == Phase::open && !segment.asked.empty()) {
+    segment.phase = Phase::asking;
+    segment.since = now;
+    alarm(w, index, now + limits_.ask_patience);
+  }
+}
+
+void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  const SegmentKey key{w.id, index};
+  // Slices of it that still run fetch what neighbours have by now.
+  std::vector<FetchId> useless;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.key == key) useless.push_back(id);
+  }
+  for (const FetchId id : useless) cancel_slice(id);
+  segment.phase = Phase::loaded;
+  segment.since = segment.nudged = now;
+  loaded_.insert(key);
+  std::vector<NodeId> connect_to;
+  for (const NodeId node : w.catalogue.open_at(index)) {
+    if (segment.connected.contains(node)) continue;
+    if (!segment.asked.contains(node) && !(self_ < node)) continue;
+    segment.connected.insert(node);
+    connect_to.push_back(node);
+  }
+  out_.push_back(act::LoadSegment{key, segment.have, segment.hashes, std::move(connect_to)});
+  tell_wanters(w, msg::SegmentOpen{w.id, index});
+  ask_holders(w, index, now);
+  wake(now + limits_.nudge);
+}
+
+void Scheduler::unload(Wanted& w, SegmentIndex index) {
+  Segment& segment = w.segments[to_int(index)];
+  loaded_.erase({w.id, index});
+  segment.phase = Phase::open;
+  segment.asked.clear();
+  segment.connected.clear();
+  out_.push_back(act::UnloadSegment{{w.id, index}});
+  touch(w, index);
+}
+
+void Scheduler::on_piece_received(const SegmentKey& key, PieceIndex piece, Time now) {
+  last_swarm_bytes_ = now;
+  Wanted* w = find(key.blob);
+  Segment* segment = find(key);
+  // A piece that came under suspicion while it was on its way does not count.
+  if (segment == nullptr || (segment->have & mask_of(piece)) != 0 ||
+      (segment->known & ~segment->suspect & mask_of(piece)) == 0) {
+    return;
+  }
+  // The torrent may have been unloaded while the piece was on its way.
+  if ((segment->fetching & mask_of(piece)) != 0) forget_fetching(key, piece);
+  // A later node may ask for a half-swapped segment: what came from the swarm counts as told, not as untold.
+  add_piece(*w, key.index, piece, now);
+}
+
+void Scheduler::on_swarm_bytes(Time now) {
+  last_swarm_bytes_ = now;
+}
+
+void Scheduler::on_segment_failed(const SegmentKey& key, const Error& error, Time now) {
+  Wanted* w = find(key.blob);
+  Segment* segment = find(key);
+  if (segment == nullptr) return;
+  if (segment->phase == Phase::loaded) {
+    loaded_.erase(key);
+    segment->phase = Phase::open;
+    segment->asked.clear();
+    segment->connected.clear();
+    segment->swarm_after = now + limits_.stall_rest;
+    alarm(*w, key.index, segment->swarm_after);
+    touch(*w, key.index);
+  }
+  if (error.code == Code::no_space || error.code == Code::io) fail_blob(*w, error);
+}
+
+}  // namespace shoal

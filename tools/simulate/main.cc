@@ -1,0 +1,114 @@
+// Runs the simulator from the command line and prints one row per run.
+//
+//   simulate                          the named scenarios
+//   simulate --scenario cold_8_files [--runs 3] [--KEY VALUE]...
+//   simulate --nodes 8 --size 256MiB --files 8 --wan 100Mbit --lan 400Mbit --rng-seed 1 ...
+//   simulate --drawn 1..300           small sites with weather of their own
+//
+// Exit status: 0 all checks held, 1 a check failed, 2 wrong usage.
+#include "tests/sim/command_line.h"
+#include "tests/sim/scenarios.h"
+#include "tests/sim/site.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using shoal::sim::Options;
+
+bool run_one(const Options& options, bool verbose) {
+  const auto began = std::chrono::steady_clock::now();
+  shoal::sim::Site site(options);
+  const shoal::sim::Report report = site.run();
+  const double cpu = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  std::printf("%-26s %5d %8.2f %8.2f %7.3f %8.2f %7.3f %6llu %9llu %7.2f%s\n", options.name.c_str(),
+              options.nodes, report.t_min_s, report.last_s, report.time_factor(), report.undisturbed_last_s,
+              report.wan_factor(), static_cast<unsigned long long>(report.bans),
+              static_cast<unsigned long long>(report.messages), cpu,
+              report.violations.empty() ? "" : "  FAILED");
+  if (verbose) {
+    for (std::size_t i = 0; i < report.finished_s.size(); ++i) {
+      std::printf("    node %2zu: %8.2f s after its pull began, %8.2f MiB from the origin\n", i,
+                  report.finished_s[i],
+                  static_cast<double>(report.fetched[i]) / static_cast<double>(shoal::kMiB));
+    }
+    std::printf("    %llu decisions, %llu events, LAN bytes / size %.3f\n",
+                static_cast<unsigned long long>(report.decides),
+                static_cast<unsigned long long>(report.events),
+                static_cast<double>(report.lan_bytes) / static_cast<double>(report.size));
+  }
+  for (const std::string& violation : report.violations) std::printf("    %s\n", violation.c_str());
+  if (!report.violations.empty()) std::printf("    again: %s\n", shoal::sim::command_line(options).c_str());
+  std::fflush(stdout);
+  return report.violations.empty();
+}
+
+void header() {
+  std::printf("%-26s %5s %8s %8s %7s %8s %7s %6s %9s %7s\n", "scenario", "nodes", "T_min/s", "T/s", "T/T_min",
+              "others/s", "WAN/S", "bans", "messages", "CPU/s");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::string scenario;
+  std::string drawn;
+  int runs = 1;
+  bool verbose = false;
+  const auto take = [&](const char* name) -> std::string {
+    const auto it = std::ranges::find(arguments, name);
+    if (it == arguments.end() || it + 1 == arguments.end()) return {};
+    std::string value = *(it + 1);
+    arguments.erase(it, it + 2);
+    return value;
+  };
+  if (std::erase(arguments, "--verbose") > 0) verbose = true;
+  if (std::erase(arguments, "--help") > 0) {
+    std::cout << "simulate [--scenario NAME] [--runs N] [--drawn A..B] [--verbose] [--KEY VALUE]...\n"
+              << shoal::sim::usage();
+    return 0;
+  }
+  scenario = take("--scenario");
+  drawn = take("--drawn");
+  if (const std::string text = take("--runs"); !text.empty())
+    runs = static_cast<int>(shoal::sim::parse_quantity(text));
+
+  std::vector<Options> all;
+  if (!drawn.empty()) {
+    const auto dots = drawn.find("..");
+    const auto first = static_cast<std::uint64_t>(shoal::sim::parse_quantity(drawn.substr(0, dots)));
+    const auto last = dots == std::string::npos
+                          ? first
+                          : static_cast<std::uint64_t>(shoal::sim::parse_quantity(drawn.substr(dots + 2)));
+    for (std::uint64_t i = first; i <= last; ++i) all.push_back(shoal::sim::drawn_scenario(i));
+  } else if (scenario.empty() && !arguments.empty()) {
+    all.emplace_back();
+  } else {
+    for (const Options& o : shoal::sim::named_scenarios()) {
+      if (scenario.empty() || scenario == o.name) all.push_back(o);
+    }
+    if (all.empty()) {
+      std::cerr << "there is no scenario " << scenario << "\n";
+      return 2;
+    }
+  }
+  header();
+  bool well = true;
+  for (Options options : all) {
+    if (const std::string error = shoal::sim::parse(arguments, options); !error.empty()) {
+      std::cerr << error << "\n" << shoal::sim::usage();
+      return 2;
+    }
+    for (int run = 0; run < runs; ++run) {
+      well = run_one(options, verbose) && well;
+      ++options.rng_seed;
+    }
+  }
+  return well ? 0 : 1;
+}
