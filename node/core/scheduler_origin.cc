@@ -116,29 +116,32 @@ void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count,
 // new request. Why half: if the old connection recovers, both end together.
 void Scheduler::help_own_slices(Time now) {
   if (pace_.bytes_per_s() <= 0) return;
-  std::vector<FetchId> slow;
+  std::vector<std::pair<FetchId, int>> slow;  // with the piece to begin at
   for (const auto& [id, slice] : slices_) {
     if (slice.fetched || slice.helped || slice.helps || slice.remaining == 0) continue;
+    const Wanted& w = wanted_.at(slice.key.blob);
+    if (now < w.origin_after) continue;
     const double age = seconds_between(slice.started, now);
     const double left = static_cast<double>(slice.length - std::min(slice.length, slice.bytes));
     const double eta = slice.bytes > 0 ? left / static_cast<double>(slice.bytes) * age : 3600;
-    // A new request needs some 100 ms and then half of what is left at the usual rate.
-    if (age >= 0.5 && eta > 2 * (0.1 + left / 2 / pace_.bytes_per_s())) {
-      slow.push_back(id);
+    const int first = slice.last + 1 - (std::popcount(slice.remaining) + 1) / 2;
+    const auto anew =
+        static_cast<double>(w.geometry.bytes_in(slice.key.index, mask_of_run(first, slice.last + 1 - first)));
+    // A new request needs some 100 ms before its first byte. Twice as slow is slow: connections that share a
+    // line differ by less.
+    if (age >= 0.5 && eta > 2 * (0.1 + anew / pace_.bytes_per_s())) {
+      slow.emplace_back(id, first);
     } else {
       wake(now + limits_.help_after / 4);
     }
   }
-  for (const FetchId id : slow) {
+  for (const auto& [id, first] : slow) {
     if (free_slots() <= 0) return;
     Slice& slice = slices_.at(id);
-    Wanted* w = find(slice.key.blob);
-    if (w == nullptr || now < w->origin_after) continue;
-    const int left = std::popcount(slice.remaining);
-    const int first = slice.last + 1 - (left + 1) / 2;
     slice.helped = true;
     const SegmentKey key = slice.key;
-    start_slice(*w, key.index, first, slice.last + 1 - first, self_, now);
+    const int end = slice.last + 1;
+    start_slice(*find(key.blob), key.index, first, end - first, self_, now);
   }
 }
 

@@ -11,6 +11,7 @@ namespace shoal::sim {
 namespace {
 
 constexpr double kHeartbeat = 1.0;
+constexpr double kProgress = 0.2;
 constexpr Duration kExpiry = std::chrono::seconds(5);
 constexpr double kStallTimeout = 10.0;  // the origin client's minimum-progress timer
 constexpr double kNoCap = 1e18;
@@ -149,7 +150,7 @@ void SimNode::die() {
   sources_.clear();
   idle_connections_.clear();
   heard_.clear();
-  turn_due_ = false;
+  turn_due_ = reporting_ = false;
   woken_at_.reset();
 }
 
@@ -201,7 +202,6 @@ void SimNode::heartbeat() {
   }
   for (const NodeId node : silent) on_neighbour_lost(node);
   for (const auto& [node, at] : heard_) site_.send(*this, node, beat);
-  report_progress();
   later(kHeartbeat, [this] { heartbeat(); });
 }
 
@@ -271,7 +271,7 @@ void SimNode::start(const Action& action) {
     if (it == fetches_.end()) return;
     const SegmentKey key = it->second.key;
     if (it->second.flow) {
-      site_.count_wan(*this, site_.flows().arrived(*it->second.flow));
+      site_.count_cut(*this, site_.flows().arrived(*it->second.flow));
       site_.flows().stop(*it->second.flow);
     }
     fetches_.erase(it);  // its connection is closed with it
@@ -349,6 +349,7 @@ void SimNode::start_fetch(const act::FetchSlice& slice) {
       fetch.cut_after = length * random_.unit();
   }
   fetches_[slice.id] = fetch;
+  if (!std::exchange(reporting_, true)) later(kProgress, [this] { report_progress(); });
   update_fetching(slice.key);
   if (failure != Code::io) {
     fail_fetch(slice.id, failure, wait);
@@ -394,6 +395,7 @@ double SimNode::on_piece_arrived(FetchId id) {
   Disk& d = disk(key.blob);
   const double length = d.geometry.piece_length(key.index, piece);
   site_.count_wan(*this, length);
+  site_.count_piece(key, piece, static_cast<std::uint64_t>(length));
   scheduler_->on_fetch_progress(id, static_cast<std::uint64_t>(std::max(0.0, length - fetch.reported)),
                                 site_.events().now());
   origin_bytes_ += static_cast<std::uint64_t>(length);
@@ -430,7 +432,7 @@ void SimNode::end_fetch(FetchId id, const Result<void>& result) {
   if (it == fetches_.end()) return;
   const SegmentKey key = it->second.key;
   if (it->second.flow) {
-    site_.count_wan(*this, site_.flows().arrived(*it->second.flow));
+    site_.count_cut(*this, site_.flows().arrived(*it->second.flow));
     site_.flows().stop(*it->second.flow);
   }
   fetches_.erase(it);
@@ -440,6 +442,10 @@ void SimNode::end_fetch(FetchId id, const Result<void>& result) {
 }
 
 void SimNode::report_progress() {
+  if (fetches_.empty()) {
+    reporting_ = false;
+    return;
+  }
   for (auto& [id, fetch] : fetches_) {
     if (!fetch.flow) continue;
     const double arrived = site_.flows().arrived(*fetch.flow);
@@ -448,6 +454,7 @@ void SimNode::report_progress() {
     fetch.reported += static_cast<double>(bytes);
     scheduler_->on_fetch_progress(id, bytes, site_.events().now());
   }
+  later(kProgress, [this] { report_progress(); });
 }
 
 void SimNode::update_fetching(const SegmentKey& key) {
@@ -632,6 +639,7 @@ void SimNode::start_piece(SimNode& from, const SegmentKey& key, PieceIndex piece
       site_.flows().start({from.up_, down_}, kNoCap, length, [this, sender, key, piece, run = run_, length] {
         if (!alive_ || run != run_) return 0.0;
         site_.count_lan(length);
+        site_.node(sender)->served_bytes += static_cast<std::uint64_t>(length);
         auto& transfers = incoming_[sender];
         std::erase_if(transfers, [&](const Transfer& t) { return t.key == key && t.piece == piece; });
         on_piece_in(sender, key, piece);

@@ -44,7 +44,7 @@ class SimNode {
   void on_neighbour_lost(NodeId node);
   void heartbeat();
 
-  std::uint64_t fetched_bytes = 0;
+  std::uint64_t served_bytes = 0;  // to neighbours
   std::uint64_t decides = 0;
 
  private:
@@ -131,6 +131,7 @@ class SimNode {
   double pull_began_s_ = 0;
   int run_ = 0;
   bool turn_due_ = false;
+  bool reporting_ = false;
   std::optional<Time> woken_at_;
   int wanted_left_ = 0;
   std::map<BlobId, Disk> disks_;

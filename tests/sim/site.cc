@@ -145,7 +145,8 @@ void Site::on_fetching(SimNode& node, const SegmentKey& key, PieceMask pieces) {
 }
 
 void Site::check_claims() {
-  const bool honest_site = options_.hash_liars.empty() && options_.origin_wrong <= 0;
+  const bool honest_site =
+      options_.hash_liars.empty() && options_.byte_liars.empty() && options_.origin_wrong <= 0;
   if (honest_site) {
     for (const auto& [key, by_node] : fetching_) {
       std::array<int, 64> count{};
@@ -165,6 +166,17 @@ void Site::check_claims() {
 void Site::count_wan(SimNode& node, double bytes) {
   wan_bytes_ += bytes;
   report_.fetched[static_cast<std::size_t>(node.index())] += static_cast<std::uint64_t>(bytes);
+}
+
+void Site::count_cut(SimNode& node, double bytes) {
+  count_wan(node, bytes);
+  report_.cut_bytes += static_cast<std::uint64_t>(bytes);
+}
+
+void Site::count_piece(const SegmentKey& key, PieceIndex piece, std::uint64_t bytes) {
+  PieceMask& fetched = fetched_[key];
+  if ((fetched & mask_of(piece)) != 0) report_.twice_bytes += bytes;
+  fetched |= mask_of(piece);
 }
 
 bool Site::must_finish(int index) const {
@@ -249,7 +261,10 @@ Report Site::run() {
   report_.wan_bytes = static_cast<std::uint64_t>(wan_bytes_);
   report_.lan_bytes = static_cast<std::uint64_t>(lan_bytes_);
   report_.events = events_.steps();
-  for (const auto& n : nodes_) report_.decides += n->decides;
+  for (const auto& n : nodes_) {
+    report_.decides += n->decides;
+    report_.served.push_back(n->served_bytes);
+  }
   if (report_.wan_factor() > options_.wan_factor_max) {
     violation("the origin sent " + std::to_string(report_.wan_factor()) + " times the size");
   }

@@ -33,6 +33,8 @@ struct Report {
   double t_min_s = 0;
   std::uint64_t size = 0;
   std::uint64_t wan_bytes = 0;
+  std::uint64_t cut_bytes = 0;    // of the origin's: parts of pieces that were thrown away
+  std::uint64_t twice_bytes = 0;  // of the origin's: pieces that some node had fetched before
   std::uint64_t lan_bytes = 0;
   std::uint64_t messages = 0;
   std::uint64_t bans = 0;
@@ -68,6 +70,8 @@ class Site {
   // Checker: a node begins or ends fetching pieces from the origin.
   void on_fetching(SimNode& node, const SegmentKey& key, PieceMask pieces);
   void count_wan(SimNode& node, double bytes);
+  void count_cut(SimNode& node, double bytes);  // the same, but of a piece that did not become whole
+  void count_piece(const SegmentKey& key, PieceIndex piece, std::uint64_t bytes);
   void count_lan(double bytes) { lan_bytes_ += bytes; }
   [[nodiscard]] bool faults_on() const;
   [[nodiscard]] double seconds() const;  // since the first pull
@@ -90,6 +94,7 @@ class Site {
   std::map<NodeId, int> index_;
   std::map<std::pair<int, int>, Time> last_delivery_;
   std::map<SegmentKey, std::map<int, std::pair<PieceMask, Time>>> fetching_;
+  std::map<SegmentKey, PieceMask> fetched_;
   std::set<std::string> seen_;
   double wan_bytes_ = 0;
   double lan_bytes_ = 0;

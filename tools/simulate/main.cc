@@ -33,10 +33,16 @@ bool run_one(const Options& options, bool verbose) {
               report.violations.empty() ? "" : "  FAILED");
   if (verbose) {
     for (std::size_t i = 0; i < report.finished_s.size(); ++i) {
-      std::printf("    node %2zu: %8.2f s after its pull began, %8.2f MiB from the origin\n", i,
-                  report.finished_s[i],
-                  static_cast<double>(report.fetched[i]) / static_cast<double>(shoal::kMiB));
+      std::printf(
+          "    node %2zu: %8.2f s after its pull began, %8.2f MiB from the origin, %8.2f MiB to neighbours\n",
+          i, report.finished_s[i], static_cast<double>(report.fetched[i]) / static_cast<double>(shoal::kMiB),
+          static_cast<double>(report.served[i]) / static_cast<double>(shoal::kMiB));
     }
+    std::printf(
+        "    from the origin: %.3f of the size in parts of pieces thrown away, %.3f in pieces fetched "
+        "before\n",
+        static_cast<double>(report.cut_bytes) / static_cast<double>(report.size),
+        static_cast<double>(report.twice_bytes) / static_cast<double>(report.size));
     std::printf("    %llu decisions, %llu events, LAN bytes / size %.3f\n",
                 static_cast<unsigned long long>(report.decides),
                 static_cast<unsigned long long>(report.events),
