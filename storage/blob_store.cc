@@ -55,9 +55,10 @@ BlobStoreImpl::BlobStoreImpl(StateDb& db, BlobStoreOptions options)
 
 BlobStoreImpl::~BlobStoreImpl() {
   stop_.request_stop();
-  // Hashing first: what it still moved is recorded by the journal's end.
-  workers_.reset();
-  journal_.reset();
+  // Hashing first: what it still moved is recorded by the journal's end. Both are there until their threads and
+  // callbacks have ended, since these use them.
+  if (workers_) workers_->stop();
+  if (journal_) journal_->stop();
 }
 
 Result<void> BlobStoreImpl::start() {

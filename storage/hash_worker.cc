@@ -17,7 +17,12 @@ HashWorkers::HashWorkers(int threads, Callbacks callbacks) : callbacks_(std::mov
 }
 
 HashWorkers::~HashWorkers() {
+  stop();
+}
+
+void HashWorkers::stop() {
   for (auto& thread : threads_) thread.request_stop();
+  threads_.clear();  // joins
 }
 
 void HashWorkers::offer(const PartialPtr& file) {

@@ -20,6 +20,11 @@ Journal::Journal(StateDb& db, Options options) : db_(db), records_(db), options_
 }
 
 Journal::~Journal() {
+  stop();
+}
+
+void Journal::stop() {
+  if (!recorder_.joinable()) return;
   recorder_.request_stop();
   syncer_.request_stop();
   recorder_.join();

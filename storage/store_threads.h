@@ -37,7 +37,9 @@ class Journal {
     std::function<void(Error)> on_trouble;
   };
   Journal(StateDb& db, Options options);
-  ~Journal();  // records and flushes what is left
+  ~Journal();
+  // Ends the threads, then records and flushes what is left; the callbacks may still be called by that.
+  void stop();
 
   // NON-BLOCKING. `bytes` more are written in the file; 0: only its midstate moved.
   void note(const PartialPtr& file, std::uint64_t bytes);
@@ -79,6 +81,7 @@ class HashWorkers {
   };
   HashWorkers(int threads, Callbacks callbacks);
   ~HashWorkers();
+  void stop();
 
   // NON-BLOCKING. The file may have pieces to hash.
   void offer(const PartialPtr& file);
