@@ -39,6 +39,7 @@ struct Report {
   std::uint64_t messages = 0;
   std::uint64_t bans = 0;
   std::vector<std::uint64_t> fetched;  // origin bytes per node
+  std::vector<std::uint64_t> served;   // bytes sent to neighbours per node
   std::uint64_t decides = 0;
   std::uint64_t events = 0;
   [[nodiscard]] double time_factor() const { return t_min_s > 0 ? last_s / t_min_s : 0; }
