@@ -62,6 +62,10 @@ std::span<const AddressRange> site_ranges() {
   return kSiteRanges;
 }
 
+bool is_numeric_address(std::string_view address) {
+  return parse(address).has_value();
+}
+
 bool is_site_address(std::string_view address) {
   const auto bytes = parse(address);
   return bytes && std::ranges::any_of(kSiteRanges, [&](const AddressRange& range) {

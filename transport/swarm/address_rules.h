@@ -22,6 +22,7 @@ struct AddressRange {
 // forms.
 [[nodiscard]] std::span<const AddressRange> site_ranges();
 
+[[nodiscard]] bool is_numeric_address(std::string_view address);
 // Is the numeric address inside one of them? False for anything that is no numeric address.
 [[nodiscard]] bool is_site_address(std::string_view address);
 [[nodiscard]] bool is_loopback(std::string_view address);

@@ -56,10 +56,10 @@ NameLookup::~NameLookup() {
   mailbox_->answer = nullptr;
 }
 
-void NameLookup::look_up(std::vector<Endpoint> names) {
+bool NameLookup::look_up(std::vector<Endpoint> names) {
   {
     const std::lock_guard lock(mailbox_->mutex);
-    if (mailbox_->busy || names.empty()) return;
+    if (mailbox_->busy) return false;
     mailbox_->busy = true;
   }
   std::thread([mailbox = mailbox_, names = std::move(names)] {
@@ -72,6 +72,7 @@ void NameLookup::look_up(std::vector<Endpoint> names) {
     mailbox->busy = false;
     if (mailbox->answer) mailbox->answer(std::move(found));
   }).detach();
+  return true;
 }
 
 }  // namespace shoal

@@ -20,8 +20,8 @@ class NameLookup {
   NameLookup(const NameLookup&) = delete;
   NameLookup& operator=(const NameLookup&) = delete;
 
-  // Numeric addresses are answered as they are. Does nothing while a round is under way.
-  void look_up(std::vector<Endpoint> names);
+  // False, and nothing done, while a round is under way. REQUIRES: there are names.
+  [[nodiscard]] bool look_up(std::vector<Endpoint> names);
 
  private:
   struct Mailbox;

@@ -35,9 +35,10 @@ class SegmentDisk final : public lt::disk_interface {
     torrent.hash = params.info_hash;
     torrent.piece_size = static_cast<std::uint32_t>(params.files.piece_length());
     auto place = shared_->take_place(params.info_hash).value_or(SegmentPlace{});
-    torrent.id = io_.open(std::move(place.file), place.offset,
-                          static_cast<std::uint64_t>(params.files.total_size()), torrent.piece_size);
-    torrent.length = static_cast<std::uint64_t>(params.files.total_size());
+    // Not total_size(): libtorrent 2.0.8 adds a padding file behind the one file of a torrent whose last
+    // piece is short, and asks for the last block as if it were whole.
+    torrent.length = static_cast<std::uint64_t>(params.files.file_size(lt::file_index_t{0}));
+    torrent.id = io_.open(std::move(place.file), place.offset, torrent.length, torrent.piece_size);
     if (torrent.id >= torrents_.size()) torrents_.resize(torrent.id + 1);
     torrents_[torrent.id] = torrent;
     return {lt::storage_index_t{torrent.id}, *this};

@@ -19,6 +19,7 @@ Error cancelled() {
 struct SegmentIo::ReadJob {
   std::uint64_t offset = 0;
   std::uint32_t length = 0;
+  std::uint32_t inside = 0;  // of the length, the rest is past the end
   OnRead done;
   char* block = nullptr;
   std::optional<Error> error;
@@ -94,6 +95,10 @@ struct SegmentIo::Storage {
   int in_flight = 0;   // batches with workers
   bool ready = false;  // is in ready_ or starved_
 
+  // How many of the bytes are not past the end.
+  [[nodiscard]] std::uint32_t inside(std::uint64_t offset, std::uint32_t bytes) const {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, length - std::min(offset, length)));
+  }
   [[nodiscard]] bool has_work() const { return !reads.empty() || !writes.empty() || !hashes.empty(); }
   [[nodiscard]] bool idle() const { return in_flight == 0 && !has_work(); }
   [[nodiscard]] int piece_of(std::uint64_t offset) const { return static_cast<int>(offset / piece_size); }
@@ -155,8 +160,9 @@ void SegmentIo::close(StorageId id) {
 }
 
 void SegmentIo::read(StorageId id, std::uint64_t offset, std::uint32_t length, OnRead done) {
-  ReadJob job{offset, length, std::move(done), nullptr, std::nullopt};
+  ReadJob job{offset, length, 0, std::move(done), nullptr, std::nullopt};
   const std::lock_guard lock(mutex_);
+  job.inside = storages_[id]->inside(offset, length);
   if (stop_) {
     job.error = cancelled();
     Done batch(*this);
@@ -171,6 +177,14 @@ void SegmentIo::read(StorageId id, std::uint64_t offset, std::uint32_t length, O
 bool SegmentIo::write(StorageId id, std::uint64_t offset, std::span<const char> bytes, OnWritten done,
                       std::function<void()> on_room) {
   assert(bytes.size() <= kBlockSize);
+  {
+    const std::lock_guard lock(mutex_);
+    bytes = bytes.first(storages_[id]->inside(offset, static_cast<std::uint32_t>(bytes.size())));
+  }
+  if (bytes.empty()) {
+    complete([done = std::move(done)] { done(std::nullopt); });
+    return false;
+  }
   char* block = pool_.allocate();
   std::memcpy(block, bytes.data(), bytes.size());
 
@@ -384,7 +398,8 @@ void SegmentIo::perform(Storage& storage, Batch& batch) {
       continue;
     }
     job.block = pool_.allocate();
-    const auto bytes = std::as_writable_bytes(std::span(job.block, job.length));
+    const auto bytes = std::as_writable_bytes(std::span(job.block, job.inside));
+    std::memset(job.block + job.inside, 0, job.length - job.inside);
     if (auto result = storage.file->read_at(storage.base + job.offset, bytes); !result) {
       job.error = std::move(result).error();
     }

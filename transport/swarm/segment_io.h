@@ -77,7 +77,8 @@ class SegmentIo {
   // REQUIRES: no work of this storage is outstanding.
   void close(StorageId id);
 
-  // Offsets are in the segment. REQUIRES: inside the segment; length at most 16 KiB.
+  // Offsets are in the segment; length at most 16 KiB. Bytes past the end of the segment read as zeros and
+  // are dropped when written: BitTorrent v2 in libtorrent 2.0.8 pads the last block.
   void read(StorageId id, std::uint64_t offset, std::uint32_t length, OnRead done);
   // Copies the bytes. True: the queue is full, `on_room` will be called when it is half empty.
   [[nodiscard]] bool write(StorageId id, std::uint64_t offset, std::span<const char> bytes, OnWritten done,

@@ -262,14 +262,16 @@ class SwarmSession::Impl final : public NetEvents,
     const auto peer = parse_host_port(text);
     if (!peer) {
       log("'" + text + "' is no HOST:PORT of a peer");
+    } else if (is_numeric_address(peer->address)) {
+      book_.on_explicit(*peer, Clock::now());
     } else if (std::ranges::find(names_, *peer) == names_.end()) {
       names_.push_back(*peer);
     }
   }
 
   void look_up_names() {
-    next_lookup_ = Clock::now() + options_.peer_retry;
-    lookup_.look_up(names_);
+    // While a round is under way the next tick tries again.
+    if (names_.empty() || lookup_.look_up(names_)) next_lookup_ = Clock::now() + options_.peer_retry;
   }
 
   void dial_due() {
