@@ -146,8 +146,7 @@ class HubCalls::Call final : public Exchange::Client {
   }
 
   void try_again(Error error) {
-    if (++failures_ >= context_.options.max_metadata_attempts)
-      return owner_.end(*this, fail(std::move(error)));
+    if (++failures_ >= spec_.max_attempts) return owner_.end(*this, fail(std::move(error)));
     const Time when = std::chrono::steady_clock::now() + context_.backoff(failures_);
     hops_ = 0;
     url_ = spec_.url;

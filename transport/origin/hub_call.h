@@ -25,6 +25,7 @@ struct HubCallSpec {
   Url url;
   bool head = false;
   std::size_t max_body = 0;
+  int max_attempts = 1;  // in all, when trouble passes
   // A redirect to another origin ends the call (resolve), or is followed without the token (small files).
   bool follow_foreign = false;
   // Looks at every 2xx and 3xx of the Hub, e.g. to hold a hash against it. May be empty.

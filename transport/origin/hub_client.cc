@@ -141,6 +141,7 @@ void HubClient::resolve(RepoRef repo, std::string revision, Done<RepoInfo> done)
 
 void HubClient::Impl::resolve(const RepoRef& repo, const std::string& revision, const Done<RepoInfo>& done) {
   HubCallSpec spec;
+  spec.max_attempts = context.options.max_metadata_attempts;
   spec.question = context.question(repo, revision, {});
   spec.url = context.api_url(repo, "revision", revision);
   spec.max_body = context.options.max_info_bytes;
@@ -184,6 +185,7 @@ void HubClient::fetch_small(OriginFile file, Done<std::vector<std::byte>> done) 
 
 void HubClient::Impl::fetch_small(const OriginFile& file, const Done<std::vector<std::byte>>& done) {
   HubCallSpec spec;
+  spec.max_attempts = context.options.max_metadata_attempts;
   spec.question = context.question(file.repo, file.commit, file.path);
   spec.url = context.resolve_url(file);
   spec.max_body = file.blob.size;
@@ -213,6 +215,7 @@ void HubClient::is_public(RepoRef repo, std::string commit, std::string path, Do
 
 void HubClient::Impl::is_public(const OriginFile& file, const Done<bool>& done) {
   HubCallSpec spec;
+  spec.max_attempts = context.options.max_metadata_attempts;
   spec.question = context.question(file.repo, file.commit, file.path);
   spec.question.with_token = false;
   spec.url = context.resolve_url(file);

@@ -84,8 +84,8 @@ class HubClient final : public Origin {
     std::chrono::milliseconds connect_timeout{10'000};
     std::chrono::milliseconds metadata_timeout{30'000};  // one API request, from connect to last byte
 
-    BackoffOptions backoff;         // pauses between attempts
-    int max_attempts = 8;           // of a slice, in a row without progress: about half a minute
+    BackoffOptions backoff;  // pauses between attempts
+    int max_attempts = 8;    // of a slice or its resolve, in a row without progress: about half a minute
     int max_metadata_attempts = 4;  // of an API call: a person waits for the answer
     // How long 429 may go on before a slice or call fails. The Hub's window is five minutes.
     std::chrono::milliseconds rate_limit_patience{15 * 60'000};

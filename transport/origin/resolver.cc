@@ -45,6 +45,7 @@ void Resolver::ask(const std::string& key, const OriginFile& file) {
   spec.question = context_.question(file.repo, file.commit, file.path);
   spec.url = context_.resolve_url(file);
   spec.head = true;
+  spec.max_attempts = context_.options.max_attempts;  // part of a slice: nobody waits for this answer alone
   spec.check = [file](const ResponseHead& head) { return identity_mismatch(file, head); };
   calls_.start(std::move(spec), [this, key](Result<HubAnswer> answer) { on_answer(key, std::move(answer)); });
 }

@@ -28,6 +28,7 @@ void TreeListing::start() {
 
 void TreeListing::ask(const Url& page) {
   HubCallSpec spec;
+  spec.max_attempts = context_.options.max_metadata_attempts;
   spec.question = context_.question(repo_, commit_, {});
   spec.url = page;
   spec.max_body = context_.options.max_tree_page_bytes;

@@ -294,6 +294,19 @@ TEST_F(SliceFaults, CdnThatIsGoneIsToldWithItsHost) {
   EXPECT_THAT(error.message, HasSubstr(gone));
 }
 
+TEST_F(SliceFaults, TroubleAtTheHubIsTriedAsOftenAsTroubleAtTheCdn) {
+  options.max_metadata_attempts = 1;
+  on_hub = [this](const SeenRequest&) { return bad_answers++ < 3 ? reply(502) : redirect_to_cdn(); };
+  start();
+  expect_slice(0, 1000);
+  bad_answers = -kAlways;
+  client->set_token("forgets what was resolved");
+  const Error error = expect_failure(0, 1000);
+  EXPECT_EQ(error.code, Code::unavailable);
+  EXPECT_EQ(error.raw, 502);
+  EXPECT_EQ(hub.seen().size(), 8U);
+}
+
 TEST_F(SliceFaults, TheHubsRefusalReachesEverySlice) {
   on_hub = [](const SeenRequest&) { return reply(403, {{"X-Error-Code", "GatedRepo"}}); };
   start();
