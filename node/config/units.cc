@@ -130,15 +130,14 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
 std::string format_size(std::uint64_t bytes) {
   static constexpr std::array<std::string_view, 6> kNames{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   if (bytes < 1024) return std::to_string(bytes) + " B";
-  std::size_t unit = 0;
-  std::uint64_t whole = bytes;
-  std::uint64_t below = 0;
-  while (whole >= 1024 && unit + 1 < kNames.size()) {
-    below = whole % 1024;
-    whole /= 1024;
-    ++unit;
+  std::size_t name = 1;
+  std::uint64_t unit = 1024;
+  while (bytes / unit >= 1024 && name + 1 < kNames.size()) {
+    unit *= 1024;
+    ++name;
   }
-  return std::to_string(whole) + "." + std::to_string(below * 10 / 1024) + " " + std::string(kNames[unit]);
+  const std::uint64_t tenths = bytes % unit * 10 / unit;  // at most 2^50 times 10
+  return std::to_string(bytes / unit) + "." + std::to_string(tenths) + " " + std::string(kNames[name]);
 }
 
 std::string format_rate(std::uint64_t bytes_per_s) {
