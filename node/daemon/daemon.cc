@@ -48,7 +48,7 @@ Result<UniqueFd> lock_state(const std::filesystem::path& dir) {
 
 }  // namespace
 
-Daemon::Daemon(Config config) : config_(std::move(config)), started_at_(wall_now()) {
+Daemon::Daemon(Config config) : config_(std::move(config)), started_at_(wall_clock_now()) {
   auto empty = std::make_shared<StatusSnapshot>();
   empty->at = started_at_;
   snapshot_ = std::move(empty);
@@ -347,7 +347,7 @@ void Daemon::stop() {
   swarm_->say_bye(kByeAtMost);
   // What the last second brought is worth a row.
   StatusSnapshot last;
-  last.at = wall_now();
+  last.at = wall_clock_now();
   last.node = self_;
   last.node_name = config_.node_name;
   pulls_->append_rows(last, now_time());
@@ -398,7 +398,7 @@ void Daemon::publish_status(Time now) {
   if (recording_) return;
   recording_ = true;
   auto next = std::make_shared<StatusSnapshot>();
-  next->at = wall_now();
+  next->at = wall_clock_now();
   next->node = self_;
   next->node_name = config_.node_name;
   next->load = load_;

@@ -20,13 +20,13 @@ std::string context_of(const EventRow& row) {
 
 }  // namespace
 
-WallTime wall_now() {
+WallTime wall_clock_now() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   return {std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count()};
 }
 
 void EventLog::add(EventRow row) {
-  if (row.at.ms == 0) row.at = wall_now();
+  if (row.at.ms == 0) row.at = wall_clock_now();
   const auto level = row.level == EventLevel::error     ? spdlog::level::err
                      : row.level == EventLevel::warning ? spdlog::level::warn
                                                         : spdlog::level::info;

@@ -12,7 +12,7 @@
 
 namespace shoal {
 
-[[nodiscard]] WallTime wall_now();
+[[nodiscard]] WallTime wall_clock_now();
 
 class EventLog {
  public:

@@ -22,7 +22,7 @@ Result<JobId> Jobs::add(JobKind kind, const std::string& target) {
   job.status.kind = kind;
   job.status.target = target;
   job.status.state = PullState::running;
-  job.status.created_at = wall_now();
+  job.status.created_at = wall_clock_now();
   return id;
 }
 
@@ -132,7 +132,7 @@ void Jobs::end(JobId id, PullState state, std::optional<Error> error) {
   if (it == jobs_.end()) return;
   JobStatus& s = it->second.status;
   s.state = state;
-  s.finished_at = wall_now();
+  s.finished_at = wall_clock_now();
   s.bytes_per_s = 0;
   s.eta_s.reset();
   if (error) {

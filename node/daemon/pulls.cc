@@ -64,7 +64,7 @@ void Pulls::start(PullRequest request, std::function<void(Result<PullId>)> reply
   status.exclude = std::move(request.exclude);
   status.source = request.source;
   status.priority = request.priority;
-  status.created_at = wall_now();
+  status.created_at = wall_clock_now();
   loop_.record(
       [&db = db_, status = std::move(status)]() mutable -> Result<PullStatus> {
         const auto id = db.new_pull_id();
@@ -371,7 +371,7 @@ void Pulls::end(Pull& pull, PullState state, std::optional<Error> error) {
   refresh(pull, std::chrono::steady_clock::now());
   PullStatus& s = pull.status;
   s.state = state;
-  s.finished_at = wall_now();
+  s.finished_at = wall_clock_now();
   s.bytes_per_s = 0;
   s.eta_s.reset();
   s.waiting_for.clear();

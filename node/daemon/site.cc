@@ -26,7 +26,7 @@ void Site::on_neighbour_up(NodeId node, const Endpoint& endpoint, const msg::Hel
   peer.status.name = hello.name;
   peer.status.version = hello.version;
   peer.status.endpoint = endpoint;
-  peer.status.last_seen = wall_now();
+  peer.status.last_seen = wall_clock_now();
   if (peer.status.first_seen.ms == 0) peer.status.first_seen = peer.status.last_seen;
   peer.connected = true;
   peer.last_heartbeat = now;
@@ -67,7 +67,7 @@ void Site::on_heartbeat(NodeId node, const msg::Heartbeat& heartbeat, Time now) 
   peer.status.load = heartbeat.load;
   peer.status.blobs_held = heartbeat.blobs_held;
   peer.status.bytes_held = heartbeat.bytes_held;
-  peer.status.last_seen = wall_now();
+  peer.status.last_seen = wall_clock_now();
   if (!peer.status.alive) {
     peer.status.alive = true;
     events_.add(
@@ -96,7 +96,7 @@ void Site::on_banned(NodeId node, std::chrono::seconds duration, const std::stri
        name_of(node) + " is banned for " + std::to_string(duration.count() / 60) + " minutes: " + reason});
   const auto it = peers_.find(node);
   if (it == peers_.end()) return;
-  it->second.status.banned_until = {wall_now().ms + std::chrono::milliseconds(duration).count()};
+  it->second.status.banned_until = {wall_clock_now().ms + std::chrono::milliseconds(duration).count()};
   set_dead(it->second, "banned");
 }
 
