@@ -11,13 +11,14 @@ configure_file(${packaging}/shoald.service.in ${packaged}/shoald.service @ONLY)
 configure_file(${packaging}/tmpfiles.conf.in ${packaged}/tmpfiles.conf @ONLY)
 configure_file(${packaging}/sysusers.conf ${packaged}/sysusers.conf COPYONLY)
 
-set(lib "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/lib")
+# file(INSTALL) puts DESTDIR before its destinations by itself.
+set(lib "${CMAKE_INSTALL_PREFIX}/lib")
 file(INSTALL ${packaged}/shoald.service DESTINATION ${lib}/systemd/system)
 file(INSTALL ${packaged}/sysusers.conf DESTINATION ${lib}/sysusers.d RENAME shoal.conf)
 file(INSTALL ${packaged}/tmpfiles.conf DESTINATION ${lib}/tmpfiles.d RENAME shoal.conf)
 
 if(NOT EXISTS $ENV{DESTDIR}${SHOAL_ETC}/shoal/shoald.toml)
-  file(INSTALL ${packaged}/shoald.toml DESTINATION $ENV{DESTDIR}${SHOAL_ETC}/shoal)
+  file(INSTALL ${packaged}/shoald.toml DESTINATION ${SHOAL_ETC}/shoal)
 else()
   message(STATUS "Kept: $ENV{DESTDIR}${SHOAL_ETC}/shoal/shoald.toml")
 endif()
