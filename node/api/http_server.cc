@@ -13,6 +13,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <fcntl.h>
 
 namespace shoal {
 namespace asio = boost::asio;
@@ -23,6 +24,11 @@ namespace {
 // Beyond connections_max, this many more are told "too many connections"; the rest are closed without a word.
 constexpr std::size_t kRefusalsMax = 64;
 constexpr std::chrono::milliseconds kAcceptRetry{100};  // after EMFILE and the like
+
+// A program that the process starts must not keep the port or a client's connection open.
+void close_on_exec(int fd) {
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
 
 }  // namespace
 
@@ -54,13 +60,15 @@ class HttpServer::Core : public std::enable_shared_from_this<HttpServer::Core> {
     }
     const tcp::endpoint endpoint(address, where.port);
     acceptor_.open(endpoint.protocol(), error);
+    if (!error) close_on_exec(acceptor_.native_handle());
     if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(128, error);
     tcp::endpoint bound;
     if (!error) bound = acceptor_.local_endpoint(error);
     if (error) {
-      return fail(Code::unavailable, "cannot listen on " + where.text() + ": " + error.message(), error.value());
+      return fail(Code::unavailable, "cannot listen on " + where.text() + ": " + error.message(),
+                  error.value());
     }
     endpoint_ = {bound.address().to_string(), bound.port()};
     return {};
@@ -127,6 +135,7 @@ class HttpServer::Core : public std::enable_shared_from_this<HttpServer::Core> {
         });
         return;
       }
+      close_on_exec(socket.native_handle());
       const std::size_t limit = host_.options.connections_max;
       if (connections_.size() < limit + kRefusalsMax) {
         const bool refuse = connections_.size() >= limit;

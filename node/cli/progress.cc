@@ -29,7 +29,7 @@ std::string file_line(const FileView& file, std::size_t name_width, std::size_t 
   line += "  " + pad_left(format_percent(file.percent), 6);
   if (width >= 60) line += "  " + progress_bar(file.percent, kBarWidth);
   if (width >= 44) line += "  " + pad_left(rate_text(file), 12);
-  return clip_end(line, width);
+  return line;
 }
 
 std::string total_line(const PullView& pull) {
@@ -107,7 +107,8 @@ std::vector<std::string> live_lines(const PullView& pull, std::size_t width, std
   for (const FileView& file : pull.file_rows) {
     if (is_active(file)) active.push_back(&file);
   }
-  const std::size_t room = height > 4 ? height - 4 : 0;
+  // Below the files: "and more", the total, the sources, what it waits for, and the cursor's own row.
+  const std::size_t room = height > 5 ? height - 5 : 0;
   const std::size_t shown = std::min({active.size(), kFilesShown, room});
   std::size_t name_width = 8;
   for (std::size_t i = 0; i < shown; ++i) name_width = std::max(name_width, display_width(active[i]->path));
@@ -119,13 +120,13 @@ std::vector<std::string> live_lines(const PullView& pull, std::size_t width, std
   if (active.size() > shown && shown > 0) {
     lines.push_back("... and " + std::to_string(active.size() - shown) + " more files");
   }
-  lines.push_back(clip_end(total_line(pull), width));
-  if (pull.state == "resolving") {
-    if (!pull.waiting_for.empty()) lines.push_back(clip_end("waiting for " + pull.waiting_for, width));
-    return lines;
+  lines.push_back(total_line(pull));
+  if (pull.state != "resolving") {
+    lines.push_back(sources_text(pull.bytes_lan, pull.bytes_origin, pull.bytes_local));
   }
-  lines.push_back(clip_end(sources_text(pull.bytes_lan, pull.bytes_origin, pull.bytes_local), width));
-  if (!pull.waiting_for.empty()) lines.push_back(clip_end("waiting for " + pull.waiting_for, width));
+  if (!pull.waiting_for.empty()) lines.push_back("waiting for " + pull.waiting_for);
+  if (lines.size() >= height) lines.resize(height > 2 ? height - 1 : 1);
+  for (std::string& line : lines) line = clip_end(line, width);
   return lines;
 }
 
