@@ -309,13 +309,19 @@ bool Scheduler::plan_blob(Wanted& w, Time now) {
 
 void Scheduler::finish_or_check(Wanted& w, Time now) {
   if (w.sampling && !w.liar_found) {
-    // The samples were all right: the liar, if there is one, lied elsewhere.
+    // The samples were all right: the liar lied elsewhere. Neighbours took other samples.
+    if (!w.samples_ok) w.samples_ok = now + limits_.sample_patience;
+    if (now < *w.samples_ok) {
+      alarm(w, SegmentIndex{0}, *w.samples_ok);
+      return;
+    }
     w.sampling = false;
     on_blob_corrupt(w.id, now);
     wake(now);
     return;
   }
   w.sampling = w.liar_found = false;
+  w.samples_ok.reset();
   w.finishing = true;
   out_.push_back(act::FinishBlob{w.id});
 }

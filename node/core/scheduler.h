@@ -31,7 +31,12 @@
 // - Hashes told by neighbours find bad pieces early, but only the publisher's hash publishes. When the whole
 //   does not match, first one piece per teller, then every piece whose hash came from somebody else is
 //   fetched again from the origin. Who told a hash of a piece that it fetched itself, and told it wrong, is
-//   banned. Why one per teller first: it finds most liars for the price of a few pieces.
+//   banned; what else it told is fetched again, by one node each. Why one per teller first: it finds most
+//   liars for the price of a few pieces.
+// - Of the nodes that fetch a segment from few holders only some connect to those, the others to them. Why: a
+//   single seed would otherwise send the same rare pieces to several nodes at once.
+// - A node that holds pieces nobody else has loads the segment even when it has no room for more. Why: the
+//   others wait for it; its own download can wait.
 //
 // decide() looks only at what facts or alarms have touched since the last call, so its cost does not grow
 // with the number of segments wanted.
@@ -70,11 +75,16 @@ class Scheduler {
         128 * kMiB;      // but not more than this beyond the second: large segments need no hiding
     int ask_fanout = 4;  // holders asked per segment; more add connections, not speed
     Duration claim_ttl = std::chrono::seconds(4);  // four missed refreshes; below the 5 s of a dead heartbeat
+    // When all samples of a corrupt blob were right, neighbours get so long to find the liar with theirs.
+    Duration sample_patience = std::chrono::seconds(2);
+    // Segments loaded beyond loaded_segments because only this node can serve pieces of them.
+    int loaded_to_serve = 24;
     Duration claim_refresh = std::chrono::seconds(1);
     // Claims of one piece that began within so long of each other crossed on the wire; a later one means to
     // help. Far above a LAN round trip and a turn of a busy loop.
     Duration crossing = std::chrono::milliseconds(250);
     Duration answer_patience = std::chrono::milliseconds(500);  // LAN round trips are below a millisecond
+    int fetchers_per_holder = 100;  // of one segment; one alone could be slow, more ask for the same pieces
     Duration ask_patience = std::chrono::seconds(3);      // a seed reads 2 KiB from its database to answer
     Duration ask_again = std::chrono::milliseconds(300);  // after "no": its journal may lag its announcement
     int ask_refusals = 3;                                 // then it does not have it
@@ -178,9 +188,11 @@ class Scheduler {
     PieceMask known = 0;     // pieces whose hash is known
     PieceMask fetching = 0;  // in own live slices
     PieceMask suspect = 0;   // to be taken from the origin although neighbours offer them
+    PieceMask doubted = 0;   // told by a liar: only who fetched the piece itself may tell its hash
     PieceMask vouched = 0;   // whoever told the hash had fetched the piece itself
     PieceMask untold = 0;    // landed, hashes not told yet
     bool claim_changed = false;
+    bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
     std::vector<Hash256> hashes;  // one per piece once any is known
     std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
     Time since;                   // when the phase began or last moved
@@ -215,8 +227,10 @@ class Scheduler {
     bool started = false;  // neighbours have answered, or were waited for
     bool finishing = false;
     bool failed = false;
-    bool sampling = false;  // one piece per teller is being fetched again
+    bool sampling = false;           // one piece per teller is being fetched again
     bool liar_found = false;
+    std::optional<Time> samples_ok;  // all samples were right; neighbours may still find something until then
+    std::optional<std::pair<SegmentIndex, PieceIndex>> contest;  // this piece is held against the origin
     int corrupt_rounds = 0;
     int origin_failures = 0;
     Time origin_after;  // back off until then
@@ -268,6 +282,9 @@ class Scheduler {
   void on_open(NodeId from, const msg::SegmentOpen& open);
   void learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now);
   void make_room_for_hashes(Wanted& w, SegmentIndex index);
+  bool doubt_liars(Wanted& w, Time now);
+  void sample_tellers(Wanted& w, Time now);
+  void doubt_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now);
   void suspect_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now);
   void ban(NodeId node, std::string reason, Time now);
 
@@ -295,6 +312,10 @@ class Scheduler {
   // scheduler_swarm.cc: segments from neighbours
   [[nodiscard]] PieceMask from_neighbours(const Wanted& w, SegmentIndex index, Time now) const;
   [[nodiscard]] bool room_to_load() const;
+  [[nodiscard]] bool others_need(const Wanted& w, SegmentIndex index) const;
+  // Whether this node leaves the holders of the segment to other nodes that fetch it, too.
+  [[nodiscard]] bool leaves_holders(const Wanted& w, SegmentIndex index) const;
+  [[nodiscard]] bool may_connect(const Wanted& w, SegmentIndex index, NodeId node) const;
   // false: it is ready, but there is no room to load it.
   bool plan_swarm(Wanted& w, SegmentIndex index, Time now);
   void check_loaded(Wanted& w, SegmentIndex index, Time now);
@@ -320,6 +341,7 @@ class Scheduler {
   std::set<SegmentKey> loaded_;   // incomplete ones, being fetched from neighbours
   std::set<SegmentKey> telling_;  // with hashes or claims to tell
   std::map<NodeId, int> strikes_;
+  std::set<NodeId> banned_;  // until they come up again
   int small_fetches_ = 0;
   int small_asks_ = 0;
   std::uint64_t next_fetch_ = 1;

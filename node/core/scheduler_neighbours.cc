@@ -13,6 +13,7 @@ void Scheduler::on_neighbour_up(NodeId node, Time now) {
   // A node that restarted comes up twice: what its former run said does not count.
   if (neighbours_.contains(node)) on_neighbour_down(node, now);
   neighbours_[node] = 1.0;
+  banned_.erase(node);
   msg::Want want;
   for (auto& [blob, w] : wanted_) {
     if (!w.shared) continue;
@@ -194,8 +195,7 @@ void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
   Segment* segment = find(SegmentKey{open.blob, open.segment});
   if (w == nullptr || segment == nullptr) return;
   w->catalogue.on_open(from, open.segment);
-  if (segment->phase == Phase::loaded && !segment->connected.contains(from) &&
-      (segment->asked.contains(from) || self_ < from)) {
+  if (segment->phase == Phase::loaded && may_connect(*w, open.segment, from)) {
     segment->connected.insert(from);
     out_.push_back(act::ConnectSegment{{open.blob, open.segment}, {from}});
   }
@@ -228,16 +228,26 @@ void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, 
     const PieceMask bit = mask_of(p);
     // A suspect piece is settled by the origin alone.
     if ((segment.suspect & bit) != 0 || hash.is_zero()) return;
+    if ((segment.doubted & bit) != 0) {
+      if ((own_word & bit) == 0) return;
+      segment.doubted &= ~bit;
+    }
     if ((segment.known & bit) == 0) {
       segment.known |= bit;
       segment.hashes[at(p)] = hash;
       segment.told_by[at(p)] = from;
       segment.vouched = (segment.vouched & ~bit) | (own_word & bit);
-    } else if (segment.hashes[at(p)] != hash && (segment.have & bit) == 0 && (own_word & bit) != 0) {
-      contested |= bit;
+    } else if (segment.hashes[at(p)] != hash && (own_word & bit) != 0 && segment.told_by[at(p)] != self_) {
+      // One at a time of what is here already: a liar must not make this node throw much away.
+      if ((segment.have & bit) == 0) {
+        contested |= bit;
+      } else if (!w.contest && !w.finishing) {
+        w.contest = {pieces.segment, p};
+        contested |= bit;
+      }
     }
   });
-  if (contested != 0) suspect_pieces(w, pieces.segment, contested, now);
+  if (contested != 0 && !w.finishing) suspect_pieces(w, pieces.segment, contested, now);
   drop_useless_slices(w, pieces.segment, now);
   if (segment.phase == Phase::asking && segment.known == all) segment.phase = Phase::open;
   touch(w, pieces.segment);
@@ -253,27 +263,47 @@ void Scheduler::suspect_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, 
   segment.suspect |= pieces;
 }
 
+// Not to be believed any more, but any node that fetches the piece itself may tell.
+void Scheduler::doubt_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  if (const PieceMask lost = segment.have & pieces; lost != 0) {
+    out_.push_back(act::ForgetPieces{{w.id, index}, lost});
+  }
+  w.finishing = false;
+  reopen(w, index, pieces, now);
+  segment.doubted |= pieces;
+}
+
 void Scheduler::ban(NodeId node, std::string reason, Time now) {
+  if (!banned_.insert(node).second) return;
   out_.push_back(act::BanNode{node, std::move(reason)});
   // Nothing else it told is to be believed.
   for (auto& [blob, w] : wanted_) {
-    bool any = false;
-    for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
-      const Segment& segment = w.segments[i];
-      PieceMask told = 0;
-      for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
-        if (segment.told_by[p] == node) told |= mask_of(static_cast<PieceIndex>(p));
-      }
-      told &= segment.known & ~segment.suspect;
-      if (told == 0) continue;
-      any = true;
-      suspect_pieces(w, static_cast<SegmentIndex>(i), told, now);
-    }
-    if (any) {
+    if (w.finishing) continue;  // the publisher's hash decides; on_blob_corrupt() comes back to it
+    if (doubt_liars(w, now)) {
       w.liar_found = w.liar_found || w.sampling;
+      w.samples_ok.reset();
       announce_again(w);
     }
   }
+}
+
+// Takes back what banned nodes told; whether there was anything.
+bool Scheduler::doubt_liars(Wanted& w, Time now) {
+  if (banned_.empty()) return false;
+  bool any = false;
+  for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
+    const Segment& segment = w.segments[i];
+    PieceMask told = 0;
+    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
+      if (banned_.contains(segment.told_by[p])) told |= mask_of(static_cast<PieceIndex>(p));
+    }
+    told &= segment.known & ~segment.suspect;
+    if (told == 0) continue;
+    any = true;
+    doubt_pieces(w, static_cast<SegmentIndex>(i), told, now);
+  }
+  return any;
 }
 
 void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
@@ -287,6 +317,10 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
                     "the bytes do not match the publisher's hash, and fetching them again did not help", 0});
     return;
   }
+  if (doubt_liars(*w, now)) {
+    announce_again(*w);
+    return;
+  }
   bool others = false;
   for (const Segment& segment : w->segments) {
     others = others || std::ranges::any_of(segment.told_by, [&](NodeId n) { return n != self_; });
@@ -295,20 +329,40 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   // bytes, which is tried once more.
   if (!others) w->corrupt_rounds = 3;
   w->sampling = others && w->corrupt_rounds == 1;
-  std::set<NodeId> sampled;
+  if (w->sampling) {
+    sample_tellers(*w, now);
+    announce_again(*w);
+    return;
+  }
   for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
     const Segment& segment = w->segments[i];
     PieceMask bad = 0;
     for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
       const NodeId teller = segment.told_by[p];
       if (others && teller == self_) continue;
-      if (w->sampling && !sampled.insert(teller).second) continue;
       bad |= mask_of(static_cast<PieceIndex>(p));
     }
     bad &= segment.have;
     if (bad != 0) suspect_pieces(*w, static_cast<SegmentIndex>(i), bad, now);
   }
   announce_again(*w);
+}
+
+// One piece of each teller is held against the origin, a different one on each node: neighbours see by each
+// other's hashes where to look.
+void Scheduler::sample_tellers(Wanted& w, Time now) {
+  std::map<NodeId, std::vector<std::pair<SegmentIndex, PieceIndex>>> told;
+  for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
+    const Segment& segment = w.segments[i];
+    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
+      if (segment.told_by[p] == self_) continue;
+      told[segment.told_by[p]].emplace_back(static_cast<SegmentIndex>(i), static_cast<PieceIndex>(p));
+    }
+  }
+  for (const auto& [teller, pieces] : told) {
+    const auto pick = std::hash<NodeId>{}(self_) % pieces.size();
+    suspect_pieces(w, pieces[pick].first, mask_of(pieces[pick].second), now);
+  }
 }
 
 void Scheduler::on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from,

@@ -306,6 +306,8 @@ void Scheduler::on_piece_fetched(const SegmentKey& key, PieceIndex piece, const 
   segment->vouched &= ~bit;
   segment->known |= bit;
   segment->suspect &= ~bit;
+  segment->doubted &= ~bit;
+  if (w->contest == std::pair(key.index, piece)) w->contest.reset();
   segment->untold |= bit;
   telling_.insert(key);
   add_piece(*w, key.index, piece, now);

@@ -13,7 +13,7 @@ namespace shoal {
 PieceMask Scheduler::from_neighbours(const Wanted& w, SegmentIndex index, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
   if (!w.shared || w.policy == SourcePolicy::origin_only || now < segment.swarm_after) return 0;
-  PieceMask pieces = w.catalogue.available(index) & ~segment.suspect;
+  PieceMask pieces = w.catalogue.available(index) & ~segment.suspect & ~(segment.doubted & ~segment.known);
   if (!w.catalogue.any_holder(index)) pieces &= segment.known;
   return pieces;
 }
@@ -30,6 +30,28 @@ bool Scheduler::room_to_load() const {
   return bytes < limits_.loaded_bytes;
 }
 
+// Pieces of it that this node fetched are with no neighbour that has all, and somebody waits.
+bool Scheduler::others_need(const Wanted& w, SegmentIndex index) const {
+  return w.segments[to_int(index)].have != 0 && !w.catalogue.any_holder(index) &&
+         static_cast<int>(loaded_.size()) < limits_.loaded_segments + limits_.loaded_to_serve;
+}
+
+bool Scheduler::leaves_holders(const Wanted& w, SegmentIndex index) const {
+  const std::size_t holders = w.catalogue.holders(index).size();
+  const SegmentKey key{w.id, index};
+  std::size_t before = 0;  // fetching nodes that come first
+  for (const NodeId node : w.catalogue.wanters()) {
+    if (!w.catalogue.has_segment(node, index) && !claim_beats(self_, node, key)) ++before;
+  }
+  return before >= static_cast<std::size_t>(limits_.fetchers_per_holder) * holders;
+}
+
+bool Scheduler::may_connect(const Wanted& w, SegmentIndex index, NodeId node) const {
+  const Segment& segment = w.segments[to_int(index)];
+  if (segment.connected.contains(node)) return false;
+  return segment.asked.contains(node) ? !segment.leaves_holders : self_ < node;
+}
+
 bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
   Segment& segment = w.segments[to_int(index)];
   if (segment.phase == Phase::asking) check_asking(w, index, now);
@@ -42,7 +64,7 @@ bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
     if ((segment.known | segment.fetching) == all) return true;
     if (now < segment.ask_after) return true;  // an alarm is set
   }
-  if (!room_to_load()) return false;
+  if (!room_to_load() && !others_need(w, index)) return false;
   if (segment.known == all) {
     load(w, index, now);
   } else {
@@ -72,6 +94,7 @@ void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
   const Time moved = std::max(segment.since, segment.nudged);
   if (now - moved >= limits_.nudge) {
     segment.nudged = now;
+    segment.leaves_holders = false;
     std::vector<NodeId> to;
     for (const NodeId node : w.catalogue.open_at(index)) {
       if (segment.connected.insert(node).second) to.push_back(node);
@@ -135,17 +158,17 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
   for (const FetchId id : useless) cancel_slice(id);
   segment.phase = Phase::loaded;
   segment.since = segment.nudged = now;
+  segment.leaves_holders = leaves_holders(w, index);
   loaded_.insert(key);
   std::vector<NodeId> connect_to;
   for (const NodeId node : w.catalogue.open_at(index)) {
-    if (segment.connected.contains(node)) continue;
-    if (!segment.asked.contains(node) && !(self_ < node)) continue;
+    if (!may_connect(w, index, node)) continue;
     segment.connected.insert(node);
     connect_to.push_back(node);
   }
   out_.push_back(act::LoadSegment{key, segment.have, segment.hashes, std::move(connect_to)});
   tell_wanters(w, msg::SegmentOpen{w.id, index});
-  ask_holders(w, index, now);
+  if (!segment.leaves_holders) ask_holders(w, index, now);
   wake(now + limits_.nudge);
 }
 

@@ -100,9 +100,9 @@ void SimNode::hold_everything() {
 }
 
 void SimNode::begin_pull() {
-  if (!alive_) return;
   pulling_ = true;
   pull_began_s_ = site_.seconds();
+  if (!alive_) return;
   wanted_left_ = 0;
   std::uint64_t order = 0;
   for (const BlobId& blob : site_.blobs()) {
@@ -164,7 +164,7 @@ void SimNode::restart() {
     other->meet(*this);
   }
   heartbeat();
-  if (pulling_) begin_pull();
+  if (pulling_) later(0.2, [this] { begin_pull(); });  // the daemon opens its blobs first
 }
 
 void SimNode::mark_busy() {
