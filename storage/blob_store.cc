@@ -12,6 +12,8 @@
 namespace shoal {
 namespace {
 
+// No write of a temporary file takes so long; younger ones may be another node's on a shared cache.
+constexpr std::chrono::minutes kLeftoverAge{10};
 constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
 
 class CompleteFile final : public BlobFile {
@@ -55,8 +57,8 @@ BlobStoreImpl::BlobStoreImpl(StateDb& db, BlobStoreOptions options)
 
 BlobStoreImpl::~BlobStoreImpl() {
   stop_.request_stop();
-  // Hashing first: what it still moved is recorded by the journal's end. Both are there until their threads and
-  // callbacks have ended, since these use them.
+  // Hashing first: what it still moved is recorded by the journal's end. Both are there until their threads
+  // and callbacks have ended, since these use them.
   if (workers_) workers_->stop();
   if (journal_) journal_->stop();
 }
@@ -76,11 +78,13 @@ Result<void> BlobStoreImpl::start() {
     while (!options_.boot_id.empty() && options_.boot_id.back() == '\n') options_.boot_id.pop_back();
   }
   if (!options_.datasync) options_.datasync = real_datasync;
+  if (auto swept = cache_.sweep(kLeftoverAge); !swept) return swept;
   if (auto recovered = recover_partials(); !recovered) return recovered;
 
   const auto on_trouble = [this](const Error& error) { trouble(error); };
   journal_ = std::make_unique<Journal>(
       db_, Journal::Options{.record_delay = options_.record_delay,
+                            .record_bytes = options_.record_bytes,
                             .sync_interval = options_.sync_interval,
                             .sync_bytes = options_.sync_bytes,
                             .datasync = options_.datasync,

@@ -109,6 +109,28 @@ Result<void> HubCache::prepare() {
   return write_new_file(tag, cache_tag_text());
 }
 
+Result<void> HubCache::sweep(std::chrono::seconds age) {
+  const auto all = repos();
+  if (!all) return fail(all.error());
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  for (const auto& repo : *all) {
+    for (const auto& [dir, is_temp] : {std::pair{layout_.blobs_dir(repo), &is_small_temp_name},
+                                       std::pair{layout_.repo_dir(repo), &is_repo_temp_name}}) {
+      const auto names = list(dir);
+      if (!names) return fail(names.error());
+      for (const auto& name : *names) {
+        const std::string path = dir + "/" + name;
+        struct stat st {};
+        if (!is_temp(name) || ::lstat(path.c_str(), &st) != 0) continue;
+        if (std::chrono::seconds(st.st_mtim.tv_sec) + age > now) continue;
+        if (auto removed = remove_file(path); !removed) return removed;
+      }
+    }
+  }
+  return {};
+}
+
 Result<void> HubCache::prepare_repo(const RepoRef& repo) {
   if (auto ok = check(repo); !ok) return ok;
   for (const auto& dir : {layout_.blobs_dir(repo), layout_.refs_dir(repo), layout_.snapshots_dir(repo)}) {
@@ -333,8 +355,11 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
     out.bytes += blob.stamp.size;
     out.etags.push_back(blob.etag);
   }
-  // Snapshots and the rest of the folder go last; the locks stay, since someone may hold one.
-  if (auto gone = remove_tree(folder); !gone) return fail(gone.error());
+  // Other clients name some snapshots by no commit: links and refs go before blobs for these as well. The
+  // locks stay, since someone may hold one.
+  for (const auto& dir : {layout_.snapshots_dir(repo), layout_.refs_dir(repo), folder}) {
+    if (auto gone = remove_tree(dir); !gone) return fail(gone.error());
+  }
   return out;
 }
 

@@ -69,6 +69,8 @@ class HubCache {
 
   // Makes the root and its CACHEDIR.TAG.
   Result<void> prepare();
+  // Removes temporary files of ours that a crash left behind, if they are older than `age`.
+  Result<void> sweep(std::chrono::seconds age);
   // Makes the repo's folder with blobs/, refs/ and snapshots/ (readers call a repo without them corrupt).
   Result<void> prepare_repo(const RepoRef& repo);
 

@@ -13,6 +13,8 @@ constexpr std::string_view kTrees = "trees";
 constexpr std::string_view kLocks = ".locks";
 constexpr std::string_view kPartialSuffix = ".shoal-partial";
 constexpr std::string_view kSmallSuffix = ".shoal-small";
+constexpr std::string_view kRefTemp = ".shoal-ref-";
+constexpr std::string_view kLinkTemp = ".shoal-link-";
 
 std::string join(std::string_view a, std::string_view b) {
   std::string out(a);
@@ -82,7 +84,7 @@ std::string HubCacheLayout::ref(const RepoRef& repo, std::string_view revision) 
   return join(refs_dir(repo), revision);
 }
 std::string HubCacheLayout::ref_temp(const RepoRef& repo, std::string_view tag) const {
-  return join(repo_dir(repo), ".shoal-ref-" + std::string(tag));
+  return join(repo_dir(repo), std::string(kRefTemp) + std::string(tag));
 }
 std::string HubCacheLayout::snapshots_dir(const RepoRef& repo) const {
   return join(repo_dir(repo), kSnapshots);
@@ -95,7 +97,7 @@ std::string HubCacheLayout::snapshot_entry(const RepoRef& repo, std::string_view
   return join(snapshot(repo, commit), path);
 }
 std::string HubCacheLayout::link_temp(const RepoRef& repo, std::string_view tag) const {
-  return join(repo_dir(repo), ".shoal-link-" + std::string(tag));
+  return join(repo_dir(repo), std::string(kLinkTemp) + std::string(tag));
 }
 std::string HubCacheLayout::no_exist_dir(const RepoRef& repo, std::string_view commit) const {
   return join(join(repo_dir(repo), kNoExist), commit);
@@ -140,6 +142,10 @@ std::optional<std::string> parse_partial_name(std::string_view name) {
 bool is_small_temp_name(std::string_view name) {
   if (!name.ends_with(kSmallSuffix)) return false;
   return is_blob_name(name.substr(0, name.find('.')));
+}
+
+bool is_repo_temp_name(std::string_view name) {
+  return name.starts_with(kRefTemp) || name.starts_with(kLinkTemp);
 }
 
 std::string_view cache_tag_text() {

@@ -71,8 +71,9 @@ class HubCacheLayout {
 [[nodiscard]] bool is_blob_name(std::string_view name);
 // The etag of "<etag>.shoal-partial".
 [[nodiscard]] std::optional<std::string> parse_partial_name(std::string_view name);
-// "<etag>.<tag>.shoal-small", left behind by a crash.
+// Names of our temporary files, which a crash may leave behind: in `blobs/`, and in the repo's folder.
 [[nodiscard]] bool is_small_temp_name(std::string_view name);
+[[nodiscard]] bool is_repo_temp_name(std::string_view name);
 // The first 64 bytes of CACHEDIR.TAG and its comment.
 [[nodiscard]] std::string_view cache_tag_text();
 

@@ -37,6 +37,8 @@ void Journal::note(const PartialPtr& file, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   bool wake = dirty_.empty();
   dirty_.insert(file);
+  wake = wake || (dirty_bytes_ < options_.record_bytes && dirty_bytes_ + bytes >= options_.record_bytes);
+  dirty_bytes_ += bytes;
   if (bytes > 0) {
     if (unsynced_.empty()) {
       oldest_unsynced_ = std::chrono::steady_clock::now();
@@ -55,6 +57,7 @@ Result<void> Journal::record_now(bool flushed) {
   {
     const std::lock_guard lock(mutex_);
     files.swap(dirty_);
+    dirty_bytes_ = 0;
   }
   std::vector<PartialPtr> changed;
   std::vector<PartialChanges> changes;
@@ -64,16 +67,19 @@ Result<void> Journal::record_now(bool flushed) {
       changes.push_back(std::move(*one));
     }
   }
-  if (changes.empty()) return {};
-  auto done = records_.record(changes, flushed);
+  // Flushed or not, the commit may be that of the recording thread, which was here a moment before; so it is
+  // the log that is flushed, whoever wrote it.
+  if (changes.empty()) return flushed ? db_.sync_log() : Result<void>{};
+  auto done = records_.record(changes, false);
   for (std::size_t i = 0; i < changed.size(); ++i) {
     changed[i]->changes_recorded(changes[i], done.has_value());
   }
   if (!done) {
     const std::lock_guard lock(mutex_);
     dirty_.insert(changed.begin(), changed.end());
+    return done;
   }
-  return done;
+  return flushed ? db_.sync_log() : done;
 }
 
 void Journal::record_loop(const std::stop_token& stop) {
@@ -82,7 +88,8 @@ void Journal::record_loop(const std::stop_token& stop) {
       std::unique_lock lock(mutex_);
       if (!wake_.wait(lock, stop, [&] { return !dirty_.empty(); })) break;
       // More pieces land meanwhile; one commit takes them all.
-      wake_.wait_for(lock, stop, options_.record_delay, [] { return false; });
+      wake_.wait_for(lock, stop, options_.record_delay,
+                     [&] { return dirty_bytes_ >= options_.record_bytes; });
     }
     if (const auto done = record_now(false); !done) {
       options_.on_trouble(done.error());

@@ -5,7 +5,8 @@
 //   written   The bytes went through pwrite(2) and hashed right, and that was recorded together with the
 //   kernel's
 //             boot id. A killed process takes nothing back from the page cache, so after kill -9 on the same
-//             boot these pieces are still there. Recorded within some 10 ms, without waiting for the disk.
+//             boot these pieces are still there. Recorded within 100 ms or 4 MiB, without waiting for the
+//             disk.
 //   durable   After that an fdatasync(2) of the file succeeded, and that was recorded. Trusted always. Done
 //   at
 //             most every 2 s or every 256 MiB, so that a slow disk sees few flushes.

@@ -361,16 +361,18 @@ Result<void> BlobStoreImpl::reread_whole(const PartialPtr& file) {
 }
 
 Result<void> BlobStoreImpl::publish(const PartialPtr& file) {
-  const std::lock_guard deciding(begin_mutex_);
-  if (file->published()) return {};
   const BlobId& id = file->id();
   const std::string from = file->path();
   const std::string to = cache_.layout().blob(file->repo(), id);
+  // The slow part first: others may begin meanwhile.
   if (auto flushed = journal_->flush_now(file); !flushed) {
     lose_unflushed(file, flushed.error());
     return flushed;
   }
   if (auto recorded = journal_->record_now(false); !recorded) return recorded;
+  const std::lock_guard deciding(begin_mutex_);
+  if (file->published()) return {};
+  if (!file->all_here()) return fail(Code::invalid, "pieces of " + id.text() + " were taken back meanwhile");
   if (auto renamed = rename_file(from, to); !renamed) {
     // A former try may have come as far as the rename.
     const auto mine = stamp_of(file->fd(), from);

@@ -29,6 +29,7 @@ class Journal {
  public:
   struct Options {
     std::chrono::milliseconds record_delay{};
+    std::uint64_t record_bytes = 0;
     std::chrono::milliseconds sync_interval{};
     std::uint64_t sync_bytes = 0;
     std::function<int(int fd)> datasync;  // 0 or an errno
@@ -43,7 +44,7 @@ class Journal {
 
   // NON-BLOCKING. `bytes` more are written in the file; 0: only its midstate moved.
   void note(const PartialPtr& file, std::uint64_t bytes);
-  // Records all that was noted before, on the calling thread.
+  // Records all that was noted before, on the calling thread. flushed: and on the disk (see state_db.h).
   Result<void> record_now(bool flushed);
   // Flushes one file now, as publishing needs. On failure nothing is marked; the caller takes pieces back.
   Result<void> flush_now(const PartialPtr& file);
@@ -64,6 +65,7 @@ class Journal {
   std::condition_variable_any wake_;
   // Guarded by mutex_. Both are bounded by the number of partials.
   std::set<PartialPtr> dirty_;
+  std::uint64_t dirty_bytes_ = 0;
   std::set<PartialPtr> unsynced_;
   std::uint64_t unsynced_bytes_ = 0;
   std::chrono::steady_clock::time_point oldest_unsynced_;

@@ -164,6 +164,22 @@ TEST_F(HubCacheTest, LooksAroundInACache) {
   EXPECT_EQ(refs[0].revision, "refs/pr/1");
 }
 
+TEST_F(HubCacheTest, LeftoversOfACrashAreSweptAndNothingElse) {
+  const BlobId id = put_blob("x");
+  const HubCacheLayout& l = cache.layout();
+  const std::vector<std::string> ours{l.small_temp(repo, id, "01234567"), l.ref_temp(repo, "01234567")};
+  for (const auto& path : ours) test::write_file(path, text_bytes("x"));
+  fs::create_symlink("nowhere", l.link_temp(repo, "01234567"));
+  test::write_file(l.partial(repo, id), text_bytes("x"));
+  ASSERT_OK(cache.sweep(std::chrono::hours(1)));
+  EXPECT_TRUE(fs::exists(ours[0]));
+  ASSERT_OK(cache.sweep(std::chrono::seconds(0)));
+  for (const auto& path : ours) EXPECT_FALSE(fs::exists(path));
+  EXPECT_FALSE(fs::is_symlink(l.link_temp(repo, "01234567")));
+  EXPECT_TRUE(fs::exists(l.blob(repo, id)));
+  EXPECT_TRUE(fs::exists(l.partial(repo, id)));
+}
+
 TEST_F(HubCacheTest, RemovingASnapshotKeepsWhatOthersLinkTo) {
   const BlobId shared = put_blob("shared");
   const BlobId own = put_blob("own one");
