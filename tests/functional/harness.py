@@ -319,11 +319,16 @@ def digest(path, lfs):
     return h.hexdigest()
 
 
+def is_blob_name(name):
+    """The name of a complete blob: git-sha1 or sha256."""
+    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name) is not None
+
+
 def wrong_blobs(cache_dir):
     """Complete blobs whose bytes are not what their name says. Has to be empty at every moment."""
     wrong = []
     for path in pathlib.Path(cache_dir).glob("*/blobs/*"):
-        if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", path.name) and digest(path, len(path.name) == 64) != path.name:
+        if is_blob_name(path.name) and digest(path, len(path.name) == 64) != path.name:
             wrong.append(str(path))
     return wrong
 

@@ -56,7 +56,7 @@ class Adopt(harness.FunctionalTest):
         one.start()
         out = one.cli("seed", one.cache_dir, status=None)
         self.assertEqual(6, out.returncode, out.stdout + out.stderr)
-        self.assertIn("model-00001", out.stdout + out.stderr)
+        self.assertIn(blobs[bad].name, out.stdout + out.stderr)
         two = self.node("two", hub, peers=[one]).start()
         harness.wait_until(lambda: two.sql("SELECT * FROM peers WHERE alive"), "two sees one")
         two.pull("acme/rotten")

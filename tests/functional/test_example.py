@@ -3,7 +3,7 @@
 
 Run it by hand with the programs of a build directory:
 
-    SHOALD=build/dev/node/shoald SHOAL=build/dev/node/shoal tests/functional/test_example.py
+    SHOALD=build/dev/node/shoald SHOAL=build/dev/node/cli/shoal tests/functional/test_example.py
 
 or through ctest, with everything else that is labelled functional: ctest --preset dev -L functional
 """

@@ -123,7 +123,8 @@ class Sharing(harness.FunctionalTest):
         one.pull("acme/gated")
         harness.check_snapshot(one.cache_dir, repo)
         two.pull("acme/gated", status=5)
-        self.assertFalse(list(two.cache_dir.glob("*/blobs/*")), "a gated blob reached a node without a token")
+        reached = [p for p in two.cache_dir.glob("*/blobs/*") if p.stat().st_blocks or harness.is_blob_name(p.name)]
+        self.assertEqual([], reached, "bytes of a gated blob reached a node without a token")
         self.assert_clean_hub(hub)
         # The token is in no file the node wrote.
         for path in [*one.state_dir.rglob("*"), one.log]:
