@@ -1,6 +1,7 @@
 #include "transport/swarm/neighbour_table.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace shoal {
@@ -16,11 +17,16 @@ NeighbourTable::State* NeighbourTable::link_of(NodeId node) {
 }
 
 void NeighbourTable::on_identified(const Connection& connection, Time now) {
-  const auto links = std::ranges::count_if(states_, [](const auto& entry) { return entry.second.is_link; });
+  const bool known = has_connection(connection.node);
   State& state = states_[connection.id];
   state.connection = connection;
   state.since = now;
   state.heard = now;
+  if (!known && node_count() > max_neighbours_) {
+    state.refused = true;
+    actions_.close(connection.id, "there are too many neighbours");
+    return;
+  }
   if (!arbiter_for(connection.node)) return;
 
   if (State* link = link_of(connection.node)) {
@@ -35,10 +41,6 @@ void NeighbourTable::on_identified(const Connection& connection, Time now) {
       return;
     }
     drop(*link, restarted ? "it was restarted" : "it was silent and connected again");
-  } else if (static_cast<std::size_t>(links) >= max_neighbours_) {
-    state.refused = true;
-    actions_.close(connection.id, "there are too many neighbours");
-    return;
   }
   choose(state);
 }
@@ -128,6 +130,15 @@ const Connection* NeighbourTable::connection(ConnId id) const {
 bool NeighbourTable::has_connection(NodeId node) const {
   return std::ranges::any_of(states_,
                              [&](const auto& entry) { return entry.second.connection.node == node; });
+}
+
+// Nodes with a connection that is not on its way out.
+std::size_t NeighbourTable::node_count() const {
+  std::set<NodeId> nodes;
+  for (const auto& [id, state] : states_) {
+    if (!state.refused) nodes.insert(state.connection.node);
+  }
+  return nodes.size();
 }
 
 std::vector<NodeId> NeighbourTable::up_nodes() const {

@@ -54,7 +54,7 @@ class NeighbourTable {
   };
 
   static constexpr Duration kHelloWait = std::chrono::seconds(8);  // three lost packets and a busy node
-  static constexpr Duration kSilence = std::chrono::seconds(5);    // heartbeats come every second
+  static constexpr Duration kSilence = std::chrono::seconds(10);   // heartbeats come every second
 
   NeighbourTable(msg::Hello self, std::size_t max_neighbours, Actions& actions);
 
@@ -84,6 +84,7 @@ class NeighbourTable {
     Endpoint endpoint;     // remote address and swarm port, once up
   };
   State* link_of(NodeId node);
+  [[nodiscard]] std::size_t node_count() const;
   void choose(State& state);
   void drop(State& state, const std::string& why);
   void on_hello(State& state, const msg::Hello& hello);

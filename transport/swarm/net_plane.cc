@@ -60,7 +60,7 @@ Result<std::uint16_t> NetPlane::start(const std::string& listen_interfaces) {
   });
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "swarm-net");
-    context_.run();
+    run();
   });
   const auto port = listening.get_future().get();
   if (port == 0) {
@@ -70,6 +70,19 @@ Result<std::uint16_t> NetPlane::start(const std::string& listen_interfaces) {
                                        "; is another shoald running here?");
   }
   return port;
+}
+
+// libtorrent's calls throw when a torrent went away in the moment they were made. That ends the one task, not
+// the thread.
+void NetPlane::run() {
+  while (true) {
+    try {
+      context_.run();
+      return;
+    } catch (const std::exception& e) {
+      events_.on_log(std::string("libtorrent threw: ") + e.what());
+    }
+  }
 }
 
 void NetPlane::stop() {

@@ -122,6 +122,7 @@ class NetPlane {
   void post(F f) {
     boost::asio::post(context_, std::move(f));
   }
+  void run();
   void add_cluster_torrent();
   void dial_on(const lt::torrent_handle& torrent, bool& swallow_pause, const std::vector<Endpoint>& peers);
   void pop_alerts();

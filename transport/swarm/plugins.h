@@ -34,6 +34,7 @@ class ClusterPeer final : public lt::peer_plugin {
   [[nodiscard]] lt::address address() const { return connection_.remote().address(); }
   [[nodiscard]] int unsent_bytes() const;
 
+  void on_connected() override;
   void add_handshake(lt::entry& handshake) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
   bool on_extended(int length, int id, lt::span<const char> body) override;
@@ -109,6 +110,7 @@ class SegmentPeer final : public lt::peer_plugin {
   void close();
   [[nodiscard]] NodeId node() const { return node_; }
 
+  void on_connected() override;
   void add_handshake(lt::entry& handshake) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
   bool on_piece(const lt::peer_request& piece, lt::span<const char> bytes) override;
