@@ -25,7 +25,7 @@ namespace {
 static_assert(CURL_ERROR_SIZE == 256);
 
 // Large enough that a fast line costs few turns of the loop, small enough that 16 of them do not matter.
-constexpr long kReceiveBuffer = 256 * 1024;
+constexpr long kReceiveBuffer = 256L * 1024;
 
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   return static_cast<Exchange*>(user)->take_header({data, size * count});

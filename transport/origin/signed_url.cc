@@ -45,10 +45,10 @@ std::optional<WallTime> signed_url_expiry(std::string_view query, WallTime now) 
 }
 
 std::chrono::seconds signed_url_keep(std::string_view query, WallTime now) {
-  constexpr std::int64_t kUnknown = 50 * 60;
+  constexpr std::int64_t kUnknown = 50L * 60;
   constexpr std::int64_t kMargin = 60;
   constexpr std::int64_t kClockIsOff = 20;
-  constexpr std::int64_t kMost = 12 * 3600;
+  constexpr std::int64_t kMost = 12L * 3600;
   const auto expiry = signed_url_expiry(query, now);
   if (!expiry) return std::chrono::seconds(kUnknown);
   const std::int64_t life = (expiry->ms - now.ms) / 1000;

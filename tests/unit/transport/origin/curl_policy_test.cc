@@ -1,5 +1,6 @@
 // What is left to libcurl: proxies, TLS.
 #include "tests/unit/transport/origin/hub_fixture.h"
+#include "tests/unit/transport/origin/tls_server.h"
 
 #include <string>
 
@@ -49,6 +50,47 @@ TEST_F(CurlPolicy, SaysWhenItsRootsCannotBeRead) {
   const auto result = waited.get();
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message, HasSubstr("SSL_CERT_FILE"));
+}
+
+std::string info_answer(const std::string& commit) {
+  return reply(200, {{"Connection", "close"}}, "{\"sha\":\"" + commit + "\"}").bytes;
+}
+
+TEST_F(CurlPolicy, TakesACertificateThatItsRootsVouchFor) {
+  const TlsServer tls(info_answer(kCommit));
+  options.endpoint = tls.url();
+  options.ca_file = tls.certificate_path();
+  start();
+  Waited<RepoInfo> waited;
+  client->resolve(repo, "main", waited.callback());
+  const auto result = waited.get();
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->commit, kCommit);
+}
+
+TEST_F(CurlPolicy, SaysNothingToACertificateItDoesNotKnow) {
+  const TlsServer tls(info_answer(kCommit));
+  options.endpoint = tls.url();
+  start();
+  Waited<RepoInfo> waited;
+  client->resolve(repo, "main", waited.callback());
+  const auto result = waited.get();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::unavailable);
+  EXPECT_THAT(result.error().message, HasSubstr("certificate was not accepted"));
+  EXPECT_EQ(tls.requests(), 0);
+}
+
+TEST_F(CurlPolicy, DoesNotFollowARedirectFromTlsToPlainHttp) {
+  const std::string plain = cdn.url() + "/bridge";
+  const TlsServer tls(reply(302, {{"Connection", "close"}, {"Location", plain}}).bytes);
+  options.endpoint = tls.url();
+  options.ca_file = tls.certificate_path();
+  start();
+  const Error error = expect_failure(0, 1000);
+  EXPECT_EQ(error.code, Code::invalid);
+  EXPECT_THAT(error.message, HasSubstr("redirects to the unencrypted"));
+  EXPECT_TRUE(cdn.seen().empty());
 }
 
 }  // namespace
