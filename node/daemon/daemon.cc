@@ -397,6 +397,7 @@ void Daemon::publish_status(Time now) {
   // One write at a time: on a slow disk statuses become rarer instead of piling up.
   if (recording_) return;
   recording_ = true;
+  after_this_record_ = std::exchange(after_next_record_, {});
   auto next = std::make_shared<StatusSnapshot>();
   next->at = wall_clock_now();
   next->node = self_;
@@ -416,10 +417,19 @@ void Daemon::publish_status(Time now) {
       [this, next](const Result<void>& result) {
         recording_ = false;
         if (!result) spdlog::error("recording the status: {}", result.error().message);
-        // The API shows what SQL shows, so it changes only once the rows are written.
-        const std::lock_guard lock(snapshot_mutex_);
-        snapshot_ = next;
+        {
+          // The API shows what SQL shows, so it changes only once the rows are written.
+          const std::lock_guard lock(snapshot_mutex_);
+          snapshot_ = next;
+        }
+        for (const auto& then : std::exchange(after_this_record_, {})) then();
+        if (!after_next_record_.empty() && !stopping_) publish_status(now_time());
       });
+}
+
+void Daemon::after_recording(std::function<void()> then) {
+  after_next_record_.push_back(std::move(then));
+  publish_status(now_time());
 }
 
 void Daemon::on_message(NodeId from, Message message) {

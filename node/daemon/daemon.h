@@ -25,8 +25,8 @@
 #include "transport/origin/hub_client.h"
 #include "transport/swarm/swarm_session.h"
 
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -80,6 +80,8 @@ class Daemon final : public ApiBackend {
   void tick();
   void send_heartbeats(Time now);
   void publish_status(Time now);
+  // Runs `then` once a status made after this call is in shoal.db and in the snapshot.
+  void after_recording(std::function<void()> then);
   void on_message(NodeId from, Message message);
   void on_adopted(AdoptReport report, std::function<void()> done);
   void announce_repo(const RepoRef& repo, bool is_public, const std::vector<BlobId>& blobs);
@@ -104,6 +106,8 @@ class Daemon final : public ApiBackend {
   std::uint64_t bytes_held_ = 0;
   Time last_checkpoint_;
   bool recording_ = false;  // a status write is under way
+  std::vector<std::function<void()>> after_this_record_;
+  std::vector<std::function<void()>> after_next_record_;
   bool stopping_ = false;
   bool has_token_ = false;
 

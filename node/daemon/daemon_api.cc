@@ -68,7 +68,12 @@ void Daemon::start_pull(PullRequest request, Reply<PullId> reply) {
 void Daemon::pull(PullId id, Reply<PullDetail> reply) {
   loop_.post([this, id, reply = std::move(reply)] {
     if (auto detail = pulls_->detail(id, std::chrono::steady_clock::now())) {
-      reply(std::move(*detail));
+      // Whoever hears that a pull ended finds it ended in SQL, too.
+      if (detail->pull.finished_at.ms != 0 && (!pulls_->recorded(id) || recording_) && !stopping_) {
+        after_recording([reply, detail = std::move(*detail)] { reply(detail); });
+      } else {
+        reply(std::move(*detail));
+      }
     } else {
       reply(shoal::fail(Code::not_found,
                         "there is no pull " + std::to_string(to_int(id)) + " (only recent ones are kept)"));

@@ -48,6 +48,11 @@ class Pulls {
 
   [[nodiscard]] bool is_wanted(const RepoRef& repo, const std::string& commit) const;
   [[nodiscard]] std::optional<PullDetail> detail(PullId id, Time now);
+  // Whether the end of this pull was in a snapshot.
+  [[nodiscard]] bool recorded(PullId id) const {
+    const auto it = pulls_.find(id);
+    return it == pulls_.end() || it->second.written_after_end;
+  }
   // Newest first.
   [[nodiscard]] std::vector<PullStatus> statuses(std::size_t limit, Time now);
   // Appends the rows of running pulls, and once more those of pulls that ended since the last call.
