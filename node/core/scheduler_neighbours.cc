@@ -197,6 +197,7 @@ void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
   w->catalogue.on_open(from, open.segment);
   if (segment->phase == Phase::loaded && may_connect(*w, open.segment, from)) {
     segment->connected.insert(from);
+    if (!segment->asked.contains(from)) ++segment->dials;
     out_.push_back(act::ConnectSegment{{open.blob, open.segment}, {from}});
   }
 }

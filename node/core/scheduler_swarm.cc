@@ -49,7 +49,8 @@ bool Scheduler::leaves_holders(const Wanted& w, SegmentIndex index) const {
 bool Scheduler::may_connect(const Wanted& w, SegmentIndex index, NodeId node) const {
   const Segment& segment = w.segments[to_int(index)];
   if (segment.connected.contains(node)) return false;
-  return segment.asked.contains(node) ? !segment.leaves_holders : self_ < node;
+  if (segment.asked.contains(node)) return !segment.leaves_holders;
+  return self_ < node && segment.dials < limits_.dials_per_segment;
 }
 
 bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
@@ -157,6 +158,7 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
   }
   for (const FetchId id : useless) cancel_slice(id);
   segment.phase = Phase::loaded;
+  segment.dials = 0;
   segment.since = segment.nudged = now;
   segment.leaves_holders = leaves_holders(w, index);
   loaded_.insert(key);
@@ -164,6 +166,7 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
   for (const NodeId node : w.catalogue.open_at(index)) {
     if (!may_connect(w, index, node)) continue;
     segment.connected.insert(node);
+    if (!segment.asked.contains(node)) ++segment.dials;
     connect_to.push_back(node);
   }
   out_.push_back(act::LoadSegment{key, segment.have, segment.hashes, std::move(connect_to)});

@@ -71,6 +71,7 @@ struct Options {
   int claimants_max = 2;         // checked: nodes that fetch one piece at the same time
   bool claims_lapse = true;      // false: a mutation that the checkers must catch
   bool claims_settle = true;     // false: the same; crossing claims are not told
+  bool byte_liars_are_known = true;  // false: the checker takes them for honest and must report their bans
   Scheduler::Limits limits;
 };
 

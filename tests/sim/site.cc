@@ -123,7 +123,7 @@ void Site::on_ban(SimNode& by, NodeId banned, const std::string& reason) {
   ++report_.bans;
   const int index = index_.at(banned);
   const bool liar = std::ranges::count(options_.hash_liars, index) > 0 ||
-                    std::ranges::count(options_.byte_liars, index) > 0 ||
+                    (options_.byte_liars_are_known && std::ranges::count(options_.byte_liars, index) > 0) ||
                     std::ranges::count(options_.hash_liars, by.index()) > 0 ||
                     std::ranges::count(options_.byte_liars, by.index()) > 0 || options_.origin_wrong > 0;
   if (!liar) {

@@ -1,0 +1,143 @@
+// The production scheduler under a virtual clock. A failure prints the line that repeats it.
+#include "tests/sim/command_line.h"
+#include "tests/sim/scenarios.h"
+#include "tests/sim/site.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace shoal::sim {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Options scenario(const std::string& name) {
+  for (const Options& o : named_scenarios()) {
+    if (o.name == name) return o;
+  }
+  ADD_FAILURE() << "there is no scenario " << name;
+  return {};
+}
+
+Report run(const Options& options) {
+  Site site(options);
+  return site.run();
+}
+
+class NamedScenario : public testing::TestWithParam<Options> {};
+
+TEST_P(NamedScenario, KeepsItsBounds) {
+  const Report report = run(GetParam());
+  EXPECT_THAT(report.violations, IsEmpty()) << "again: " << command_line(GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, NamedScenario, testing::ValuesIn(named_scenarios()),
+                         [](const auto& named) { return named.param.name; });
+
+// Weather drawn from the seed: faults, deaths, lies, slow links. Nothing wrong may happen, all must finish.
+class DrawnScenarios : public testing::TestWithParam<int> {};
+
+TEST_P(DrawnScenarios, DoNothingWrongAndFinish) {
+  constexpr int kPerTest = 50;
+  for (int i = 0; i < kPerTest; ++i) {
+    const Options options = drawn_scenario(static_cast<std::uint64_t>(GetParam() * kPerTest + i));
+    const Report report = run(options);
+    ASSERT_THAT(report.violations, IsEmpty()) << "again: " << command_line(options);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, DrawnScenarios, testing::Range(0, 10));
+
+TEST(Simulator, OneSeedGivesTheSameRunTwice) {
+  const Options options = drawn_scenario(7);
+  const Report a = run(options);
+  const Report b = run(options);
+  EXPECT_EQ(a.last_s, b.last_s);
+  EXPECT_EQ(a.wan_bytes, b.wan_bytes);
+  EXPECT_EQ(a.events, b.events);
+}
+
+TEST(Simulator, ThePrintedLineRepeatsTheRun) {
+  const Options options = drawn_scenario(23);
+  const std::string line = command_line(options);
+  std::vector<std::string> words;
+  std::istringstream in(line.substr(std::string("tools/simulate").size()));
+  for (std::string word; in >> word;) words.push_back(word);
+  Options again;
+  ASSERT_EQ(parse(words, again), "");
+  EXPECT_EQ(command_line(again), line);
+  EXPECT_EQ(run(again).wan_bytes, run(options).wan_bytes);
+}
+
+TEST(Simulator, AnOptionThatIsNotThereIsNamed) {
+  Options options;
+  EXPECT_THAT(parse({"--no-such", "1"}, options), HasSubstr("--no-such"));
+  EXPECT_THAT(parse({"--nodes", "many"}, options), HasSubstr("many"));
+}
+
+TEST(Load, ABusyNodeTakesLessThanHalfOfTheOthersShare) {
+  Options options = scenario("one_busy");
+  options.marked_busy = {{3, 0.0}};
+  const Report report = run(options);
+  double others = 0;
+  for (std::size_t i = 0; i < report.fetched.size(); ++i) {
+    if (i != 3) others += static_cast<double>(report.fetched[i]);
+  }
+  EXPECT_LT(static_cast<double>(report.fetched[3]), 0.5 * others / 7);
+}
+
+TEST(Disturbances, OthersAreHardlyLater) {
+  const double calm = run(scenario("cold_8_files")).last_s;
+  for (const char* name : {"one_killed", "one_restarted", "one_slow_lan", "one_hung", "one_busy"}) {
+    EXPECT_LE(run(scenario(name)).undisturbed_last_s, 1.15 * calm) << name;
+  }
+  EXPECT_LE(run(scenario("one_hash_liar")).undisturbed_last_s, 1.3 * calm);
+  EXPECT_LE(run(scenario("one_byte_liar")).undisturbed_last_s, 1.3 * calm);
+}
+
+TEST(Disturbances, AnyoneMayDieAtAnyTime) {
+  for (int at = 1; at <= 22; at += 3) {
+    Options options = scenario("one_killed");
+    options.killed = {{at % 8, static_cast<double>(at)}};
+    options.rng_seed = static_cast<std::uint64_t>(at);
+    const Report report = run(options);
+    EXPECT_THAT(report.violations, IsEmpty()) << "again: " << command_line(options);
+  }
+}
+
+TEST(Liars, AreNamedByAllOthers) {
+  const Report report = run(scenario("one_hash_liar"));
+  EXPECT_THAT(report.violations, IsEmpty());
+  EXPECT_GE(report.bans, 7U);
+}
+
+// --- mutations: the checkers must report a scheduler that is broken on purpose ---
+
+TEST(Mutation, ClaimsThatNeverLapseAreReported) {
+  Options options = scenario("one_hung");
+  options.claims_lapse = false;
+  options.deadline_s = 120;
+  EXPECT_THAT(run(options).violations, testing::Contains(HasSubstr("has not finished")));
+}
+
+TEST(Mutation, ClaimsThatAreNotToldAreReported) {
+  Options options = scenario("cold_8_files");
+  options.claims_settle = false;
+  const Report report = run(options);
+  EXPECT_THAT(report.violations, testing::Contains(HasSubstr("times the size")));
+}
+
+TEST(Mutation, ANodeThatBansWithoutReasonIsReported) {
+  Options options = scenario("one_byte_liar");
+  options.byte_liars_are_known = false;
+  EXPECT_THAT(run(options).violations, testing::Contains(HasSubstr("banned honest node")));
+}
+
+}  // namespace
+}  // namespace shoal::sim
