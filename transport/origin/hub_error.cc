@@ -33,7 +33,9 @@ Error unauthorized(const HubQuestion& question, int status) {
         question.host + " refused the token for " + repo_text(question) + ": check HF_TOKEN or log in again",
         status};
   }
-  return {Code::unauthorized,
+  // The Hub answers a stranger's question for a missing repo with a bare 401 so as not to tell it from a
+  // private one; its own clients call that "repository not found" (reference section 6).
+  return {Code::not_found,
           repo_text(question) + " does not exist, or is private: set a token (HF_TOKEN) if it is yours",
           status};
 }

@@ -19,7 +19,7 @@ TEST(HubError, HasTheCodeAndTheAdviceOfEachSituation) {
       {404, "RevisionNotFound", false, Code::not_found, "has no revision main"},
       {404, "RepoNotFound", true, Code::not_found, "or this token may not see it"},
       {401, "RepoNotFound", false, Code::not_found, "does not exist on https://hub: check the name"},
-      {401, "", false, Code::unauthorized, "does not exist, or is private: set a token (HF_TOKEN)"},
+      {401, "", false, Code::not_found, "does not exist, or is private: set a token (HF_TOKEN)"},
       {401, "", true, Code::unauthorized, "refused the token"},
       {401, "GatedRepo", false, Code::gated, "accept its conditions at https://hub/org/name and set a token"},
       {403, "GatedRepo", true, Code::gated, "with the account of this token"},
