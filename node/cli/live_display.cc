@@ -58,23 +58,13 @@ void LiveDisplay::write_all(const std::string& bytes) const {
 void LiveDisplay::show(const std::vector<std::string>& lines) {
   if (!in_foreground()) return;
   write_all(redraw(widths_, lines, terminal_size(fd_).columns));
-  lines_ = lines;
   widths_.clear();
   for (const std::string& line : lines) widths_.push_back(display_width(line));
-}
-
-void LiveDisplay::print_above(const std::string& line) {
-  if (!in_foreground()) return;
-  const auto lines = lines_;
-  clear();
-  write_all(line + "\n");
-  show(lines);
 }
 
 void LiveDisplay::clear() {
   if (!widths_.empty()) write_all(redraw(widths_, {}, terminal_size(fd_).columns));
   widths_.clear();
-  lines_.clear();
 }
 
 }  // namespace shoal::cli

@@ -29,8 +29,6 @@ class LiveDisplay {
   explicit LiveDisplay(int fd) : fd_(fd) {}
   // Replaces what show() wrote before. Nothing happens while the program runs in the background.
   void show(const std::vector<std::string>& lines);
-  // Writes a line that stays, above the live ones.
-  void print_above(const std::string& line);
   // Removes the live lines.
   void clear();
   // After a stop and continue the shell has written below: begin anew there.
@@ -42,7 +40,6 @@ class LiveDisplay {
 
   int fd_;
   std::vector<std::size_t> widths_;  // of the live lines on the terminal
-  std::vector<std::string> lines_;
 };
 
 }  // namespace shoal::cli

@@ -32,13 +32,22 @@ std::string file_line(const FileView& file, std::size_t name_width, std::size_t 
   return line;
 }
 
-std::string total_line(const PullView& pull) {
+std::string total_line(const PullView& pull, std::size_t width) {
   if (pull.state == "resolving") return "asking the Hub what " + pull.repo + " holds";
-  std::string line = "total " + format_percent(pull.percent) + "  " + format_size(pull.bytes_done) + " of " +
-                     format_size(pull.size) + "  " + format_rate(pull.bytes_per_s);
-  if (pull.eta_s) line += "  ETA " + format_duration(*pull.eta_s);
-  line += "  " + std::to_string(pull.files_done) + "/" + std::to_string(pull.files) + " files";
-  return line;
+  const std::string eta = pull.eta_s ? "  ETA " + format_duration(*pull.eta_s) : std::string();
+  const std::string rate = "  " + format_rate(pull.bytes_per_s);
+  const std::string start = "total " + format_percent(pull.percent);
+  std::string line = start + "  " + format_size(pull.bytes_done) + " of " + format_size(pull.size) + rate +
+                     eta + "  " + std::to_string(pull.files_done) + "/" + std::to_string(pull.files) +
+                     " files";
+  return line.size() <= width ? line : start + rate + eta;
+}
+
+std::string sources_line(const PullView& pull, std::size_t width) {
+  std::string line = sources_text(pull.bytes_lan, pull.bytes_origin, pull.bytes_local);
+  if (line.size() <= width) return line;
+  return "lan " + format_size(pull.bytes_lan) + ", origin " + format_size(pull.bytes_origin) + ", disk " +
+         format_size(pull.bytes_local);
 }
 
 }  // namespace
@@ -120,10 +129,8 @@ std::vector<std::string> live_lines(const PullView& pull, std::size_t width, std
   if (active.size() > shown && shown > 0) {
     lines.push_back("... and " + std::to_string(active.size() - shown) + " more files");
   }
-  lines.push_back(total_line(pull));
-  if (pull.state != "resolving") {
-    lines.push_back(sources_text(pull.bytes_lan, pull.bytes_origin, pull.bytes_local));
-  }
+  lines.push_back(total_line(pull, width));
+  if (pull.state != "resolving") lines.push_back(sources_line(pull, width));
   if (!pull.waiting_for.empty()) lines.push_back("waiting for " + pull.waiting_for);
   if (lines.size() >= height) lines.resize(height > 2 ? height - 1 : 1);
   for (std::string& line : lines) line = clip_end(line, width);

@@ -24,9 +24,6 @@ class LiveReporter : public PullReporter {
   void progress(const PullView& pull, const nlohmann::ordered_json&, Clock::time_point) override {
     if (Interrupts::take_resumed()) display_.forget();
     const TerminalSize size = terminal_size(fd_);
-    for (const FileView& file : finished_.take_new(pull)) {
-      display_.print_above(clip_end(file_done_line(file), size.columns > 1 ? size.columns - 1 : 1));
-    }
     if (!pull.ended()) display_.show(live_lines(pull, size.columns, size.rows));
   }
 
@@ -40,7 +37,6 @@ class LiveReporter : public PullReporter {
  private:
   int fd_;
   LiveDisplay display_;
-  FinishedFiles finished_;
 };
 
 class PlainReporter : public PullReporter {

@@ -88,6 +88,8 @@ TEST(Progress, TheLiveDisplayFitsAnyTerminal) {
       for (const auto& line : lines) EXPECT_LT(display_width(line), std::max<std::size_t>(width, 12));
     }
   }
+  EXPECT_THAT(live_lines(pull, 46, 24), testing::Contains("total 41.2%  230.0 MiB/s  ETA 12s"));
+  EXPECT_THAT(live_lines(pull, 46, 24), testing::Contains("lan 1.0 GiB, origin 665.5 MiB, disk 0 B"));
   EXPECT_THAT(live_lines(pull, 100, 24), testing::Contains("... and 32 more files"));
 }
 
