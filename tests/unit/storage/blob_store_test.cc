@@ -314,8 +314,9 @@ TEST(BlobStore, ARestartForgetsNothingAndReadsNothing) {
   ASSERT_OK(m.store->finish(*partial));
   EXPECT_EQ(test::read_file(m.store->find(id)->path), bytes);
   for (std::uint32_t i = 0; i < 3; ++i) {
-    for (const auto& hash : m.store->hashes({id, SegmentIndex{i}})->piece_hashes)
-      EXPECT_FALSE(hash.is_zero());
+    const auto known = m.store->hashes({id, SegmentIndex{i}});
+    ASSERT_OK(known);
+    for (const auto& hash : known->piece_hashes) EXPECT_FALSE(hash.is_zero());
   }
 }
 
