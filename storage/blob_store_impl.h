@@ -59,7 +59,7 @@ class BlobStoreImpl final : public BlobStore {
 
   // A file that is to become a copy of the blob after it was read. Errors: corrupt, changed, io, cancelled.
   Result<void> adopt_file(const BlobId& id, const RepoRef& repo, const std::string& path,
-                          std::stop_token stop, const std::function<void(std::uint64_t)>& on_bytes);
+                          const std::stop_token& stop, const std::function<void(std::uint64_t)>& on_bytes);
   Result<void> link_copy(const BlobId& id, const RepoRef& repo, const CopyRecord& from);
   // The first copy that is still what was recorded; drops the others.
   Result<std::optional<CopyRecord>> intact_copy(const BlobId& id, const std::optional<RepoRef>& repo);
@@ -71,7 +71,7 @@ class BlobStoreImpl final : public BlobStore {
   Result<PartialPtr> open_partial(const PartialRecord& record, bool resume);
   // Reads the recorded pieces of a file that is not the inode it was; keeps those that match.
   std::vector<SegmentRecord> recheck(int fd, const PartialRecord& record,
-                                     std::vector<SegmentRecord> segments);
+                                     const std::vector<SegmentRecord>& segments);
   void after_piece(const PartialPtr& file, std::uint64_t bytes);
   // Second half of losing pieces: they are marked already; records that and lets them be fetched again.
   Result<void> record_losses(const PartialPtr& file, const Losses& losses);

@@ -25,6 +25,12 @@ std::string parent_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
+std::string join(std::string dir, const std::string& name) {
+  dir += '/';
+  dir += name;
+  return dir;
+}
+
 Result<void> check(const RepoRef& repo) {
   if (is_valid_repo_name(repo.name)) return {};
   return fail(Code::invalid, "'" + repo.name + "' is not the name of a repo");
@@ -120,7 +126,7 @@ Result<void> HubCache::sweep(std::chrono::seconds age) {
       const auto names = list(dir);
       if (!names) return fail(names.error());
       for (const auto& name : *names) {
-        const std::string path = dir + "/" + name;
+        const std::string path = join(dir, name);
         struct stat st {};
         if (!is_temp(name) || ::lstat(path.c_str(), &st) != 0) continue;
         if (std::chrono::seconds(st.st_mtim.tv_sec) + age > now) continue;
@@ -233,7 +239,7 @@ Result<std::vector<FoundBlob>> HubCache::blobs(const RepoRef& repo) const {
   std::vector<FoundBlob> out;
   for (const auto& name : *names) {
     if (!is_blob_name(name)) continue;
-    std::string path = dir + "/" + name;
+    std::string path = join(dir, name);
     // Gone in between, or no regular file: not a blob.
     if (const auto stamp = stamp_of(path)) out.push_back({repo, name, std::move(path), *stamp});
   }
@@ -324,7 +330,7 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
 
   for (const auto& entry : *mine) {
     if (!kept.insert(entry.etag).second) continue;
-    const std::string path = layout_.blobs_dir(repo) + "/" + entry.etag;
+    const std::string path = join(layout_.blobs_dir(repo), entry.etag);
     if (step = remove_file(path); !step) return fail(step.error());
     out.etags.push_back(entry.etag);
     out.bytes += entry.size;

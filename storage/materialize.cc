@@ -103,7 +103,7 @@ Result<void> BlobStoreImpl::link_copy(const BlobId& id, const RepoRef& repo, con
 }
 
 Result<void> BlobStoreImpl::adopt_file(const BlobId& id, const RepoRef& repo, const std::string& path,
-                                       std::stop_token stop,
+                                       const std::stop_token& stop,
                                        const std::function<void(std::uint64_t)>& on_bytes) {
   const auto fd = open_file(path, O_RDONLY | O_NOFOLLOW);
   if (!fd) return fail(fd.error());

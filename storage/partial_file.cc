@@ -407,7 +407,7 @@ bool PartialFile::can_hash() const {
   return can_hash_locked();
 }
 
-Result<bool> PartialFile::hash_some(std::uint64_t budget, std::stop_token stop) {
+Result<bool> PartialFile::hash_some(std::uint64_t budget, const std::stop_token& stop) {
   std::vector<std::byte> buffer;
   std::unique_lock lock(mutex_);
   if (!can_hash_locked()) return false;

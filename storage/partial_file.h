@@ -110,7 +110,7 @@ class PartialFile final : public PartialBlob {
   // ---- the publisher's hash ----
   // Hashes pieces from the page cache, as long as they are here in order, at most about `budget` bytes.
   // False: there was nothing to do, also because another thread is at it.
-  Result<bool> hash_some(std::uint64_t budget, std::stop_token stop);
+  Result<bool> hash_some(std::uint64_t budget, const std::stop_token& stop);
   [[nodiscard]] bool can_hash() const;
   // Waits until the hash has moved or a moment has passed.
   void wait_for_hash(std::uint64_t from) const;

@@ -153,7 +153,7 @@ Result<PartialPtr> BlobStoreImpl::open_partial(const PartialRecord& record, bool
       for (auto& segment : segments) segment.written = segment.durable;
     } else if (!same_file) {
       // Restored from a backup, or moved with its cache: believed as far as it hashes right.
-      segments = recheck(fd->get(), record, std::move(segments));
+      segments = recheck(fd->get(), record, segments);
       rewrite = true;
     }
     auto states = records_.prefixes(id);
@@ -207,7 +207,7 @@ Result<PartialPtr> BlobStoreImpl::open_partial(const PartialRecord& record, bool
 }
 
 std::vector<SegmentRecord> BlobStoreImpl::recheck(int fd, const PartialRecord& record,
-                                                  std::vector<SegmentRecord> segments) {
+                                                  const std::vector<SegmentRecord>& segments) {
   const Geometry geometry(record.id.size);
   std::vector<SegmentRecord> out;
   std::vector<std::byte> buffer(kMiB);

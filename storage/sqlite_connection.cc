@@ -17,8 +17,6 @@ Code code_of(int rc) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return Code::corrupt;
-    case SQLITE_CANTOPEN:
-      return Code::io;
     default:
       return Code::io;
   }
