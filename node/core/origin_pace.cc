@@ -24,9 +24,8 @@ void OriginPace::judge(Time now) {
   if (connection_s_ > 0.25 * seconds) {
     const double rate = static_cast<double>(bytes_) / connection_s_;
     rate_ = rate_ > 0 ? 0.5 * rate_ + 0.5 * rate : rate;
-    // The best is forgotten slowly: a line that became slower for good is measured anew within a minute or
-    // two.
-    best_ = std::max(best_ * 0.99, rate_);
+    // The best is forgotten slowly: a line that became slower for good is measured anew within some minutes.
+    best_ = std::max(best_ * 0.998, rate_);
     if (full_s_ > 0.7 * seconds && rate_ >= 0.75 * best_ && now >= no_growth_until_) {
       target_ = std::min(limits_.most, target_ + std::max(1, target_ / 2));
     } else if (rate_ < 0.35 * best_) {

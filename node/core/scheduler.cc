@@ -296,6 +296,11 @@ bool Scheduler::plan_blob(Wanted& w, Time now) {
       return true;
     }
     w.started = true;
+    // Nodes that begin at the same time have not heard each other's claims yet.
+    if (!is_small(w) && !w.catalogue.wanters().empty()) {
+      w.part_until = now + limits_.crossing;
+      alarm(w, SegmentIndex{0}, w.part_until);
+    }
     if (!is_small(w)) hungry_.insert(order_key(w));
   }
   if (is_small(w) && w.complete < w.segments.size()) return plan_small(w, now);

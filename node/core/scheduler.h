@@ -67,17 +67,18 @@ namespace shoal {
 class Scheduler {
  public:
   struct Limits {
-    int slices = 16;          // origin requests at once at most; OriginPace finds how many the line needs
-    int small_fetches = 8;    // small blobs from the origin at once, beside the slices: they are tiny
-    int small_asks = 64;      // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
+    int slices = 16;        // origin requests at once at most; OriginPace finds how many the line needs
+    int small_fetches = 8;  // small blobs from the origin at once, beside the slices: they are tiny
+    int small_asks = 64;    // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
     // Fetched from neighbours at once. With fewer, nodes that share one seed run out of different pieces to
     // ask it for (8: 1.18 T_min, 16: 1.13 in the simulator).
     int loaded_segments = 16;
     std::uint64_t loaded_bytes = 256 * kMiB;  // but not more beyond the second: large segments need no hiding
-    int ask_fanout = 4;  // holders asked per segment; more add connections, not speed
+    int ask_fanout = 4;                       // holders asked per segment; more add connections, not speed
     Duration claim_ttl = std::chrono::seconds(4);  // four missed refreshes; below the 5 s of a dead heartbeat
+    int tellers_sampled = 3;  // per node: together a site of some nodes looks at all of them several times
     // When all samples of a corrupt blob were right, neighbours get so long to find the liar with theirs.
-    Duration sample_patience = std::chrono::seconds(2);
+    Duration sample_patience = std::chrono::seconds(6);  // a piece over a full line takes some seconds
     // Segments loaded beyond loaded_segments because only this node can serve pieces of them.
     int loaded_to_serve = 24;
     Duration claim_refresh = std::chrono::seconds(1);
@@ -85,8 +86,8 @@ class Scheduler {
     // help. Far above a LAN round trip and a turn of a busy loop.
     Duration crossing = std::chrono::milliseconds(250);
     Duration answer_patience = std::chrono::milliseconds(500);  // LAN round trips are below a millisecond
-    // Of one segment: one alone leaves the holder idle at times, many ask it for the same pieces (1: 1.26 T_min
-    // for one seed and 7 others, 3: 1.13, all 7: 1.16 in the simulator).
+    // Of one segment: one alone leaves the holder idle at times, many ask it for the same pieces (1: 1.26
+    // T_min for one seed and 7 others, 3: 1.13, all 7: 1.16 in the simulator).
     int fetchers_per_holder = 3;
     int dials_per_segment = 16;  // neighbours that also fetch it; enough for a well-mixed swarm of any size
     Duration ask_patience = std::chrono::seconds(3);      // a seed reads 2 KiB from its database to answer
@@ -196,6 +197,7 @@ class Scheduler {
     PieceMask vouched = 0;   // whoever told the hash had fetched the piece itself
     PieceMask untold = 0;    // landed, hashes not told yet
     bool claim_changed = false;
+    int nudges = 0;               // since the last piece
     int dials = 0;                // to nodes that also fetch it
     bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
     std::vector<Hash256> hashes;  // one per piece once any is known
@@ -230,9 +232,10 @@ class Scheduler {
     std::uint32_t claim_from = 0;     // no segment before it has anything to claim
     std::uint32_t complete = 0;
     bool started = false;  // neighbours have answered, or were waited for
+    Time part_until;       // claims only its own part of each segment until then
     bool finishing = false;
     bool failed = false;
-    bool sampling = false;           // one piece per teller is being fetched again
+    bool sampling = false;  // one piece per teller is being fetched again
     bool liar_found = false;
     std::optional<Time> samples_ok;  // all samples were right; neighbours may still find something until then
     std::optional<std::pair<SegmentIndex, PieceIndex>> contest;  // this piece is held against the origin

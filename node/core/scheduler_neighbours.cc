@@ -349,8 +349,8 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   announce_again(*w);
 }
 
-// One piece of each teller is held against the origin, a different one on each node: neighbours see by each
-// other's hashes where to look.
+// One piece of some tellers each is held against the origin, a different one on each node: neighbours see by
+// each other's hashes where to look.
 void Scheduler::sample_tellers(Wanted& w, Time now) {
   std::map<NodeId, std::vector<std::pair<SegmentIndex, PieceIndex>>> told;
   for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
@@ -360,7 +360,15 @@ void Scheduler::sample_tellers(Wanted& w, Time now) {
       told[segment.told_by[p]].emplace_back(static_cast<SegmentIndex>(i), static_cast<PieceIndex>(p));
     }
   }
-  for (const auto& [teller, pieces] : told) {
+  std::vector<NodeId> tellers;
+  for (const auto& [teller, pieces] : told) tellers.push_back(teller);
+  const std::uint64_t turn = std::hash<NodeId>{}(self_);
+  std::ranges::rotate(tellers, tellers.begin() + static_cast<std::ptrdiff_t>(turn % tellers.size()));
+  if (tellers.size() > static_cast<std::size_t>(limits_.tellers_sampled)) {
+    tellers.resize(static_cast<std::size_t>(limits_.tellers_sampled));
+  }
+  for (const NodeId teller : tellers) {
+    const auto& pieces = told.at(teller);
     const auto pick = std::hash<NodeId>{}(self_) % pieces.size();
     suspect_pieces(w, pieces[pick].first, mask_of(pieces[pick].second), now);
   }

@@ -39,7 +39,9 @@ PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) co
       w.geometry.all_pieces(index) & ~segment.have & ~segment.fetching & ~from_neighbours(w, index, now);
   if (nowhere == 0 || !w.shared || w.policy == SourcePolicy::origin_only) return nowhere;
   // A suspect piece is fetched here whoever else fetches it: only the own eyes count.
-  return nowhere & ~(w.catalogue.claimed(index, now) & ~segment.suspect);
+  const PieceMask free = nowhere & ~(w.catalogue.claimed(index, now) & ~segment.suspect);
+  if (free == 0 || now >= w.part_until) return free;
+  return free & claim_part(self_, w.catalogue.wanters(), w.geometry.piece_count(index));
 }
 
 // An estimate from above of what may still be claimed; enough to make slices short near the end.
@@ -97,6 +99,7 @@ void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count,
   const SegmentKey key{w.id, index};
   Segment& segment = w.segments[to_int(index)];
   const PieceMask mask = mask_of_run(first, count);
+  if (slices_.empty()) last_refresh_ = now;
   const auto id = static_cast<FetchId>(next_fetch_++);
   Slice slice;
   slice.key = key;

@@ -92,21 +92,27 @@ void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
     alarm(w, index, segment.swarm_after);
     return;
   }
+  if (segment.since > segment.nudged) segment.nudges = 0;
   const Time moved = std::max(segment.since, segment.nudged);
-  if (now - moved >= limits_.nudge) {
-    segment.nudged = now;
-    segment.leaves_holders = false;
-    std::vector<NodeId> to;
-    for (const NodeId node : w.catalogue.open_at(index)) {
-      if (segment.connected.insert(node).second) to.push_back(node);
-    }
-    if (!to.empty()) out_.push_back(act::ConnectSegment{{w.id, index}, std::move(to)});
-    segment.asked.clear();
-    ask_holders(w, index, now);
-    wake(now + limits_.nudge);
-  } else {
-    wake(moved + limits_.nudge);
+  const Duration pause = limits_.nudge * (1 << std::min(segment.nudges, 3));
+  if (now - moved < pause) {
+    wake(moved + pause);
+    return;
   }
+  segment.nudged = now;
+  ++segment.nudges;
+  segment.leaves_holders = false;
+  // A neighbour that had it open may have closed it since, so holders are asked anew; whoever else fetches it
+  // is dialled whichever side should have.
+  segment.asked.clear();
+  segment.connected.clear();
+  ask_holders(w, index, now);
+  std::vector<NodeId> to;
+  for (const NodeId node : w.catalogue.open_at(index)) {
+    if (!segment.asked.contains(node) && segment.connected.insert(node).second) to.push_back(node);
+  }
+  if (!to.empty()) out_.push_back(act::ConnectSegment{{w.id, index}, std::move(to)});
+  wake(now + limits_.nudge);
 }
 
 void Scheduler::check_asking(Wanted& w, SegmentIndex index, Time now) {

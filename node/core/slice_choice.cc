@@ -44,6 +44,13 @@ int claim_start(NodeId self, std::span<const NodeId> participants, int piece_cou
   return static_cast<int>(before * piece_count / (others + 1));
 }
 
+PieceMask claim_part(NodeId self, std::span<const NodeId> participants, int piece_count) {
+  const auto before = std::ranges::count_if(participants, [&](NodeId n) { return n < self; });
+  const auto nodes = 1 + std::ranges::count_if(participants, [&](NodeId n) { return n != self; });
+  const auto first = static_cast<int>(before * piece_count / nodes);
+  return mask_of_run(first, static_cast<int>((before + 1) * piece_count / nodes) - first);
+}
+
 bool claim_beats(NodeId self, NodeId other, const SegmentKey& key) {
   const std::uint64_t mine = weight(self, key);
   const std::uint64_t theirs = weight(other, key);

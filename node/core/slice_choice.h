@@ -30,6 +30,9 @@ struct PieceRun {
 // `participants` need not be sorted and need not contain `self`.
 [[nodiscard]] int claim_start(NodeId self, std::span<const NodeId> participants, int piece_count);
 
+// The pieces from there up to the place of the next node.
+[[nodiscard]] PieceMask claim_part(NodeId self, std::span<const NodeId> participants, int piece_count);
+
 // Of two nodes that claimed the same piece at once, the one that keeps it: the same answer on both, and
 // spread evenly over segments.
 [[nodiscard]] bool claim_beats(NodeId self, NodeId other, const SegmentKey& key);

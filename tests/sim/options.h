@@ -65,12 +65,12 @@ struct Options {
   double origin_wrong = 0;  // wrong bytes of the right length
   double faults_until_s = 0;
 
-  double deadline_s = 3600;      // everyone who lives must be done by then
-  double wan_factor_max = 1e9;   // checked: WAN bytes / size
-  double time_factor_max = 1e9;  // checked: time / T_min
-  int claimants_max = 2;         // checked: nodes that fetch one piece at the same time
-  bool claims_lapse = true;      // false: a mutation that the checkers must catch
-  bool claims_settle = true;     // false: the same; crossing claims are not told
+  double deadline_s = 3600;          // everyone who lives must be done by then
+  double wan_factor_max = 1e9;       // checked: WAN bytes / size
+  double time_factor_max = 1e9;      // checked: time / T_min
+  int claimants_max = 2;             // checked: nodes that fetch one piece at the same time
+  bool claims_lapse = true;          // false: a mutation that the checkers must catch
+  bool claims_settle = true;         // false: the same; crossing claims are not told
   bool byte_liars_are_known = true;  // false: the checker takes them for honest and must report their bans
   Scheduler::Limits limits;
 };

@@ -3,13 +3,13 @@
 #include "tests/sim/scenarios.h"
 #include "tests/sim/site.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 namespace shoal::sim {
 namespace {

@@ -1,0 +1,113 @@
+// A scheduler under test: facts in, the actions of the next turn out.
+#pragma once
+
+#include "node/core/scheduler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace shoal {
+
+using namespace std::chrono_literals;
+
+inline NodeId node_id(int number) {
+  NodeId id;
+  id.bytes[0] = static_cast<std::uint8_t>(number);
+  return id;
+}
+
+inline BlobId blob_of_size(std::uint64_t size, int number = 1) {
+  BlobId blob;
+  blob.digest[0] = static_cast<std::uint8_t>(number);
+  blob.size = size;
+  return blob;
+}
+
+inline Hash256 some_hash(int piece, int variant = 1) {
+  Hash256 hash;
+  hash.bytes[0] = static_cast<std::uint8_t>(piece);
+  hash.bytes[1] = static_cast<std::uint8_t>(variant);
+  return hash;
+}
+
+// The hashes of a whole segment of `pieces` pieces.
+inline std::vector<Hash256> hashes_of(int pieces, int variant = 1) {
+  std::vector<Hash256> hashes;
+  for (int i = 0; i < pieces; ++i) hashes.push_back(some_hash(i, variant));
+  return hashes;
+}
+
+class SchedulerUnderTest {
+ public:
+  explicit SchedulerUnderTest(NodeId self = node_id(100), Scheduler::Limits limits = {})
+      : scheduler(self, limits) {}
+
+  // The actions of one turn.
+  std::vector<Action> turn() {
+    std::vector<Action> actions = scheduler.decide(now);
+    scheduler.check_invariants();
+    return actions;
+  }
+  std::vector<Action> turn_after(Duration wait) {
+    now += wait;
+    return turn();
+  }
+  void tell(NodeId from, const Message& message) {
+    scheduler.on_message(from, message, now);
+    scheduler.check_invariants();
+  }
+  void up(NodeId node) { scheduler.on_neighbour_up(node, now); }
+  void want(const BlobId& blob, SourcePolicy policy = SourcePolicy::automatic) {
+    Scheduler::Request request;
+    request.blob = blob;
+    request.policy = policy;
+    scheduler.on_want(std::move(request), now);
+  }
+  void fetched(const SegmentKey& key, int piece, int variant = 1) {
+    scheduler.on_piece_fetched(key, static_cast<PieceIndex>(piece), some_hash(piece, variant), now);
+    scheduler.check_invariants();
+  }
+  // Everything a slice asked for arrives.
+  void deliver(const act::FetchSlice& slice, int variant = 1) {
+    for (int i = 0; i < slice.count; ++i) fetched(slice.key, to_int(slice.first) + i, variant);
+    scheduler.on_fetch_done(slice.id, {}, now);
+    scheduler.check_invariants();
+  }
+
+  Time now = Time{} + std::chrono::hours(1);
+  Scheduler scheduler;
+};
+
+template <typename T>
+std::vector<T> all_of(const std::vector<Action>& actions) {
+  std::vector<T> found;
+  for (const Action& action : actions) {
+    if (const auto* one = std::get_if<T>(&action)) found.push_back(*one);
+  }
+  return found;
+}
+
+// Messages of one kind, with whom they are for.
+template <typename M>
+std::vector<std::pair<NodeId, M>> told(const std::vector<Action>& actions) {
+  std::vector<std::pair<NodeId, M>> found;
+  for (const auto& tell : all_of<act::Tell>(actions)) {
+    if (const auto* one = std::get_if<M>(&tell.message)) found.emplace_back(tell.to, *one);
+  }
+  return found;
+}
+
+// The pieces of a segment that the slices ask for.
+inline PieceMask pieces_of(const std::vector<act::FetchSlice>& slices, const SegmentKey& key) {
+  PieceMask pieces = 0;
+  for (const auto& slice : slices) {
+    if (slice.key == key) pieces |= mask_of_run(to_int(slice.first), slice.count);
+  }
+  return pieces;
+}
+
+}  // namespace shoal

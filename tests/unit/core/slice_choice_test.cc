@@ -1,0 +1,114 @@
+#include "node/core/slice_choice.h"
+
+#include "tests/unit/core/scheduler_fixture.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace shoal {
+namespace {
+
+using testing::SizeIs;
+
+// One character per piece: '*' is free.
+PieceMask mask(const std::string& picture) {
+  PieceMask pieces = 0;
+  for (std::size_t i = 0; i < picture.size(); ++i) {
+    if (picture[i] == '*') pieces |= mask_of(static_cast<PieceIndex>(i));
+  }
+  return pieces;
+}
+
+TEST(ChooseRun, TakesTheFirstFreeRunAtOrAfterTheStart) {
+  EXPECT_EQ(choose_run(mask("  ***   "), 8, 0, 8), (PieceRun{2, 3}));
+  EXPECT_EQ(choose_run(mask("** *** *"), 8, 2, 8), (PieceRun{3, 3}));
+  EXPECT_EQ(choose_run(mask("  ***   "), 8, 3, 8), (PieceRun{3, 2}));
+}
+
+TEST(ChooseRun, IsNoLongerThanAllowed) {
+  EXPECT_EQ(choose_run(mask("********"), 8, 2, 3), (PieceRun{2, 3}));
+  EXPECT_EQ(choose_run(mask("********"), 8, 2, 0), std::nullopt);
+}
+
+TEST(ChooseRun, WrapsOnceButNotWithinARun) {
+  EXPECT_EQ(choose_run(mask("***     "), 8, 5, 8), (PieceRun{0, 3}));
+  EXPECT_EQ(choose_run(mask("***    *"), 8, 6, 8), (PieceRun{7, 1}));
+  EXPECT_EQ(choose_run(mask("********"), 8, 6, 8), (PieceRun{6, 2}));
+}
+
+TEST(ChooseRun, FindsNothingWhenNothingIsFree) {
+  EXPECT_EQ(choose_run(0, 8, 3, 8), std::nullopt);
+  EXPECT_EQ(choose_run(~PieceMask{0}, 64, 63, 64), (PieceRun{63, 1}));
+}
+
+TEST(ClaimStart, SpreadsTheNodesOverTheSegment) {
+  const std::vector<NodeId> all = {node_id(4), node_id(1), node_id(3), node_id(2)};
+  EXPECT_EQ(claim_start(node_id(1), all, 64), 0);
+  EXPECT_EQ(claim_start(node_id(2), all, 64), 16);
+  EXPECT_EQ(claim_start(node_id(3), all, 64), 32);
+  EXPECT_EQ(claim_start(node_id(4), all, 64), 48);
+}
+
+TEST(ClaimStart, DoesNotDependOnWhetherTheNodeIsListed) {
+  const std::vector<NodeId> others = {node_id(1), node_id(3)};
+  const std::vector<NodeId> all = {node_id(1), node_id(2), node_id(3)};
+  EXPECT_EQ(claim_start(node_id(2), others, 60), claim_start(node_id(2), all, 60));
+  EXPECT_EQ(claim_start(node_id(2), {}, 60), 0);
+}
+
+TEST(ClaimPart, CoversTheSegmentWithoutOverlap) {
+  for (const int pieces : {1, 3, 16, 64}) {
+    PieceMask covered = 0;
+    const std::vector<NodeId> all = {node_id(1), node_id(2), node_id(3), node_id(4), node_id(5)};
+    for (const NodeId node : all) {
+      const PieceMask part = claim_part(node, all, pieces);
+      EXPECT_EQ(covered & part, 0U);
+      covered |= part;
+    }
+    EXPECT_EQ(covered, mask_of_run(0, pieces));
+  }
+  EXPECT_EQ(claim_part(node_id(1), {}, 64), ~PieceMask{0});
+}
+
+TEST(ClaimBeats, IsATotalOrderThatDiffersBetweenSegments) {
+  std::map<NodeId, int> won;
+  for (std::uint32_t s = 0; s < 60; ++s) {
+    const SegmentKey key{blob_of_size(kGiB), SegmentIndex{s}};
+    for (int a = 1; a <= 3; ++a) {
+      for (int b = 1; b <= 3; ++b) {
+        if (a == b) continue;
+        EXPECT_NE(claim_beats(node_id(a), node_id(b), key), claim_beats(node_id(b), node_id(a), key));
+        if (claim_beats(node_id(a), node_id(b), key)) ++won[node_id(a)];
+      }
+    }
+  }
+  for (int a = 1; a <= 3; ++a) EXPECT_GT(won[node_id(a)], 30) << a;  // 60 on average
+}
+
+TEST(ChooseHolders, AreThoseOfTheListOfTheNumberAsked) {
+  const std::vector<NodeId> holders = {node_id(1), node_id(2), node_id(3)};
+  const SegmentKey key{blob_of_size(kGiB), SegmentIndex{0}};
+  const auto idle = [](NodeId) { return 1.0; };
+  EXPECT_THAT(choose_holders(holders, key, 2, idle), SizeIs(2));
+  EXPECT_THAT(choose_holders(holders, key, 5, idle), testing::UnorderedElementsAreArray(holders));
+  EXPECT_THAT(choose_holders({}, key, 5, idle), SizeIs(0));
+}
+
+TEST(ChooseHolders, ABusyOneComesFirstFarLessOften) {
+  const std::vector<NodeId> holders = {node_id(1), node_id(2), node_id(3)};
+  std::map<NodeId, int> first;
+  for (std::uint32_t s = 0; s < 600; ++s) {
+    const SegmentKey key{blob_of_size(kGiB), SegmentIndex{s}};
+    ++first[choose_holders(holders, key, 1, [](NodeId n) { return n == node_id(2) ? 0.1 : 1.0; }).at(0)];
+  }
+  EXPECT_LT(first[node_id(2)], 60);  // 29 on average
+  EXPECT_GT(first[node_id(1)], 200);
+  EXPECT_GT(first[node_id(3)], 200);
+}
+
+}  // namespace
+}  // namespace shoal
