@@ -266,7 +266,7 @@ Result<void> Daemon::open_swarm() {
 
   seeder_ = std::make_unique<Seeder>(loop_, *store_, *swarm_,
                                      [this](const BlobId& blob) { return rules_.shareable(blob); });
-  pulls_ = std::make_unique<Pulls>(loop_, *store_, *db_, *hub_, rules_, events_);
+  pulls_ = std::make_unique<Pulls>(loop_, *store_, *db_, *hub_, rules_, events_, config_.free_space_floor);
   Fetcher::Listener listener;
   listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes) {
     add_held(blob);

@@ -76,6 +76,13 @@ void Fetcher::erase(const BlobId& blob) {
   } else {
     --(blob.size <= kSmallBlobMax ? active_small_ : active_large_);
   }
+  if (job.partial && !job.partial->published() && job.partial->bytes_have() == 0) {
+    // Nothing came: leave no empty file behind.
+    loop_.run([&store = store_, blob] { return store.discard(blob); },
+              [](const Result<void>& result) {
+                if (!result) spdlog::warn("removing an empty partial: {}", result.error().message);
+              });
+  }
   jobs_.erase(it);
   activate();
 }

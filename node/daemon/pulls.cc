@@ -6,6 +6,7 @@
 #include "transport/origin/hub_client.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 namespace shoal {
@@ -27,10 +28,42 @@ bool fetched_before(const FileStatus& a, const FileStatus& b) {
   return a.path < b.path;
 }
 
+std::string amount(std::uint64_t bytes) {
+  if (bytes < 10 * kGiB) return std::to_string(bytes / kMiB) + " MiB";
+  return std::to_string(bytes / kGiB) + " GiB";
+}
+
+// Whether all that is missing of these blobs fits, so that a hopeless pull fails before it takes any space.
+// Each blob is held against what is really free once more when it begins.
+Result<void> check_space(BlobStore& store, const std::set<BlobId>& blobs, std::uint64_t floor) {
+  std::error_code ec;
+  const auto space = std::filesystem::space(store.cache().layout().root(), ec);
+  if (ec) return {};
+  std::uint64_t needed = 0;
+  for (const BlobId& blob : blobs) {
+    if (store.find(blob)) continue;
+    const auto partial = store.partial(blob);
+    needed += blob.size - (partial ? partial->bytes_have() : 0);
+  }
+  const std::uint64_t available = space.available > floor ? space.available - floor : 0;
+  if (needed <= available) return {};
+  return fail(Code::no_space,
+              "the pull needs " + amount(needed) + ", but only " + amount(available) + " of " +
+                  store.cache().layout().root() + " are free above the floor of " + amount(floor) +
+                  "; free some space, lower free_space_floor, or pull fewer files with --include");
+}
+
 }  // namespace
 
-Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events)
-    : loop_(loop), store_(store), db_(db), hub_(hub), rules_(rules), events_(events) {}
+Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
+             std::uint64_t free_space_floor)
+    : loop_(loop),
+      store_(store),
+      db_(db),
+      hub_(hub),
+      rules_(rules),
+      events_(events),
+      free_space_floor_(free_space_floor) {}
 
 Pulls::Pull* Pulls::find(PullId id) {
   const auto it = pulls_.find(id);
@@ -227,16 +260,23 @@ void Pulls::choose(PullId id, Files files) {
   status.size = size;
   status.state = PullState::running;
   pull.waiting_for.clear();
-  loop_.run([&store = store_, repo = status.repo] { return store.cache().prepare_repo(repo); },
-            [this, id](const Result<void>& prepared) {
-              Pull* live = find(id);
-              if (live == nullptr || live->status.finished_at.ms != 0) return;
-              if (!prepared) {
-                end(*live, PullState::failed, prepared.error());
-                return;
-              }
-              want_files(id);
-            });
+  std::set<BlobId> blobs;
+  for (const File& file : pull.files) blobs.insert(file.status.blob);
+  loop_.run(
+      [&store = store_, repo = status.repo, blobs = std::move(blobs),
+       floor = free_space_floor_]() -> Result<void> {
+        if (auto prepared = store.cache().prepare_repo(repo); !prepared) return prepared;
+        return check_space(store, blobs, floor);
+      },
+      [this, id](const Result<void>& prepared) {
+        Pull* live = find(id);
+        if (live == nullptr || live->status.finished_at.ms != 0) return;
+        if (!prepared) {
+          end(*live, PullState::failed, prepared.error());
+          return;
+        }
+        want_files(id);
+      });
 }
 
 void Pulls::want_files(PullId id) {

@@ -35,7 +35,8 @@ class Pulls {
   static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
 
-  Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events);
+  Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
+        std::uint64_t free_space_floor);
   void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
 
   void start(PullRequest request, std::function<void(Result<PullId>)> reply);
@@ -100,6 +101,7 @@ class Pulls {
   HubClient& hub_;
   ShareRules& rules_;
   EventLog& events_;
+  const std::uint64_t free_space_floor_;  // bytes
   Fetcher* fetcher_ = nullptr;
   std::map<PullId, Pull> pulls_;
   std::map<BlobId, std::set<User>> users_;
