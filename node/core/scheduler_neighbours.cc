@@ -311,8 +311,7 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   Wanted* w = find(blob);
   if (w == nullptr) return;
   w->finishing = false;
-  ++w->corrupt_rounds;
-  if (w->corrupt_rounds > 3 || w->policy == SourcePolicy::lan_only) {
+  if (w->corrupt_rounds >= 2 || w->policy == SourcePolicy::lan_only) {
     fail_blob(*w,
               Error{Code::corrupt,
                     "the bytes do not match the publisher's hash, and fetching them again did not help", 0});
@@ -326,15 +325,15 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   for (const Segment& segment : w->segments) {
     others = others || std::ranges::any_of(segment.told_by, [&](NodeId n) { return n != self_; });
   }
-  // Pieces whose hash came from others are the suspects; if there are none, the origin itself sent wrong
-  // bytes, which is tried once more.
-  if (!others) w->corrupt_rounds = 3;
-  w->sampling = others && w->corrupt_rounds == 1;
+  w->sampling = others && w->sample_rounds < limits_.sample_rounds;
   if (w->sampling) {
     sample_tellers(*w, now);
     announce_again(*w);
     return;
   }
+  // Pieces whose hash came from others are the suspects; if there are none, the origin itself sent wrong
+  // bytes, which is tried once more.
+  w->corrupt_rounds += others ? 1 : 2;
   for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
     const Segment& segment = w->segments[i];
     PieceMask bad = 0;
@@ -362,16 +361,21 @@ void Scheduler::sample_tellers(Wanted& w, Time now) {
   }
   std::vector<NodeId> tellers;
   for (const auto& [teller, pieces] : told) tellers.push_back(teller);
-  const std::uint64_t turn = std::hash<NodeId>{}(self_);
-  std::ranges::rotate(tellers, tellers.begin() + static_cast<std::ptrdiff_t>(turn % tellers.size()));
+  // From the own place on, so that all nodes together look at all tellers.
+  const auto place = std::ranges::count_if(tellers, [&](NodeId n) { return n < self_; });
+  const auto turn =
+      static_cast<std::size_t>(place + w.sample_rounds * limits_.tellers_sampled) % tellers.size();
+  std::ranges::rotate(tellers, tellers.begin() + static_cast<std::ptrdiff_t>(turn));
   if (tellers.size() > static_cast<std::size_t>(limits_.tellers_sampled)) {
     tellers.resize(static_cast<std::size_t>(limits_.tellers_sampled));
   }
   for (const NodeId teller : tellers) {
     const auto& pieces = told.at(teller);
-    const auto pick = std::hash<NodeId>{}(self_) % pieces.size();
+    const auto pick =
+        (std::hash<NodeId>{}(self_) / 64 + static_cast<std::size_t>(w.sample_rounds) * 17) % pieces.size();
     suspect_pieces(w, pieces[pick].first, mask_of(pieces[pick].second), now);
   }
+  ++w.sample_rounds;
 }
 
 void Scheduler::on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from,
