@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 namespace {
@@ -18,6 +19,12 @@ void raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
+}
+
+// Blocks of 16 KiB to 1 MiB are allocated by one thread and freed by another. glibc would keep an arena per thread and
+// grow each to its own high-water mark; two arenas hold the resident size down (namespaces test: 195 -> 1xx MiB).
+void bound_heap_arenas() {
+  ::mallopt(M_ARENA_MAX, 2);
 }
 
 }  // namespace
@@ -35,6 +42,7 @@ int main(int argc, char** argv) try {
   shoal::set_up_log(loaded->config.log_level, loaded->config.log_format);
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
+  bound_heap_arenas();
   shoal::Daemon daemon(std::move(loaded->config));
   if (const auto ran = daemon.run(); !ran) {
     std::fprintf(stderr, "shoald: %s\n", ran.error().message.c_str());

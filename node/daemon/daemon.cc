@@ -436,6 +436,7 @@ void Daemon::on_message(NodeId from, Message message) {
   const Time now = now_time();
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
     site_->on_heartbeat(from, *heartbeat, now);
+    fetcher_->scheduler().on_message(from, message, now);
   } else if (auto* bytes = std::get_if<msg::BlobBytes>(&message)) {
     fetcher_->on_blob_bytes(from, std::move(*bytes));
   } else if (const auto* ask_blob = std::get_if<msg::AskBlob>(&message)) {

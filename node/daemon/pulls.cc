@@ -257,6 +257,7 @@ void Pulls::choose(PullId id, Files files) {
   }
   std::ranges::sort(pull.files, fetched_before, &File::status);
   status.files = static_cast<std::uint32_t>(pull.files.size());
+  status.files_done = 0;  // a former run's count: its files are linked anew, which costs nothing
   status.size = size;
   status.state = PullState::running;
   pull.waiting_for.clear();
@@ -380,7 +381,9 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
 
 void Pulls::maybe_finish(PullId id) {
   Pull* pull = find(id);
-  if (pull->finishing || pull->status.files_done < pull->status.files) return;
+  const bool all_held = std::ranges::all_of(
+      pull->files, [](const File& file) { return file.status.state == FileState::held; });
+  if (pull->finishing || !all_held) return;
   pull->finishing = true;
   const PullStatus& s = pull->status;
   loop_.run([&store = store_, repo = s.repo, revision = s.revision,
