@@ -21,8 +21,8 @@ void raise_descriptor_limit() {
   }
 }
 
-// Blocks of 16 KiB to 1 MiB are allocated by one thread and freed by another. glibc would keep an arena per thread and
-// grow each to its own high-water mark; two arenas hold the resident size down (namespaces test: 195 -> 1xx MiB).
+// Blocks of 16 KiB to 1 MiB are allocated by one thread and freed by another. glibc would keep an arena per
+// thread and grow each to its own high-water mark; two arenas hold the resident size down.
 void bound_heap_arenas() {
   ::mallopt(M_ARENA_MAX, 2);
 }

@@ -78,6 +78,12 @@ void set_transfer(lt::settings_pack& s) {
   // 4 MiB asked for ahead: what 10 Gbit/s carries in 3 ms. More would only be held by one peer while others
   // idle.
   s.set_int(lt::settings_pack::max_out_request_queue, 256);
+  // libtorrent reads what the socket holds in one go and the connection keeps a buffer of that size. On
+  // loopback the kernel's buffer grows to 6 MiB, and the idle connections of 60 fetched segments held 138
+  // MiB. Half a MiB is 10 Gbit/s at 0.4 ms. Peak of a node that pulls 1 GiB from neighbours: 212 MiB without
+  // these two, 74 MiB with them.
+  s.set_int(lt::settings_pack::recv_socket_buffer_size, 512 * 1024);
+  s.set_int(lt::settings_pack::max_peer_recv_buffer_size, 256 * 1024);
   s.set_int(lt::settings_pack::max_allowed_in_request_queue, 2000);
   // A block that did not come in this many seconds is asked of another peer; a seed on a busy disk may need a
   // few.
