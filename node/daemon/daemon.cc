@@ -136,7 +136,7 @@ Result<void> Daemon::open_storage() {
   }
   if (const auto files = db_->held_files()) {
     for (const FileStatus& file : *files) {
-      if (rules_.is_public(file.repo).value_or(false)) rules_.add_blob(file.blob);
+      rules_.add_blob(file.blob, file.repo);
     }
   }
   return {};
@@ -266,7 +266,9 @@ Result<void> Daemon::open_swarm() {
 
   seeder_ = std::make_unique<Seeder>(loop_, *store_, *swarm_,
                                      [this](const BlobId& blob) { return rules_.shareable(blob); });
-  pulls_ = std::make_unique<Pulls>(loop_, *store_, *db_, *hub_, rules_, events_, config_.free_space_floor);
+  pulls_ = std::make_unique<Pulls>(
+      loop_, *store_, *db_, *hub_, rules_, events_, config_.free_space_floor,
+      [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); });
   Fetcher::Listener listener;
   listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes) {
     add_held(blob);
@@ -461,9 +463,24 @@ void Daemon::drop_held(const BlobId& blob) {
   loop_.request_turn();
 }
 
-void Daemon::announce_repo(const RepoRef& repo, bool is_public, const std::vector<BlobId>& blobs) {
-  rules_.set_public(repo, is_public);
-  if (!is_public) {
+void Daemon::set_repo_access(const RepoRef& repo, bool is_public) {
+  for (const BlobId& blob : rules_.set_public(repo, is_public)) {
+    fetcher_->scheduler().on_not_held(blob);
+    seeder_->on_blob_removed(blob);
+  }
+  loop_.record([this, repo, is_public] { return db_->save_repo_access(repo, is_public); },
+               [](const Result<void>& result) {
+                 if (!result) spdlog::error("recording who may download: {}", result.error().message);
+               });
+  loop_.request_turn();
+}
+
+void Daemon::announce_repo(const RepoRef& repo, const std::vector<BlobId>& blobs) {
+  for (const BlobId& blob : blobs) {
+    rules_.add_blob(blob, repo);
+    if (held_.contains(blob) && rules_.shareable(blob)) fetcher_->scheduler().on_held(blob);
+  }
+  if (!rules_.is_public(repo).value_or(false)) {
     events_.add({{},
                  EventLevel::info,
                  "not_shared",
@@ -472,11 +489,6 @@ void Daemon::announce_repo(const RepoRef& repo, bool is_public, const std::vecto
                  {},
                  {},
                  "not everybody may download it, so neighbours do not hear of it"});
-    return;
-  }
-  for (const BlobId& blob : blobs) {
-    rules_.add_blob(blob);
-    if (held_.contains(blob)) fetcher_->scheduler().on_held(blob);
   }
   loop_.request_turn();
 }
@@ -503,8 +515,9 @@ void Daemon::on_adopted(AdoptReport report, std::function<void()> done) {
         repo, file.commit_id, file.path,
         [this, open, finished, repo = repo, blobs = std::move(blobs)](const Result<bool>& answer) {
           loop_.post([this, open, finished, repo, blobs, answer] {
-            const bool is_public = answer ? *answer : rules_.is_public(repo).value_or(false);
-            if (!answer) {
+            if (answer) {
+              set_repo_access(repo, *answer);
+            } else {
               events_.add(
                   {{},
                    EventLevel::warning,
@@ -514,11 +527,8 @@ void Daemon::on_adopted(AdoptReport report, std::function<void()> done) {
                    {},
                    {},
                    "cannot ask the Hub whether everybody may download it: " + answer.error().message});
-            } else {
-              loop_.record([this, repo, is_public] { return db_->save_repo_access(repo, is_public); },
-                           [](const Result<void>&) {});
             }
-            announce_repo(repo, is_public, blobs);
+            announce_repo(repo, blobs);
             if (--*open == 0) (*finished)();
           });
         });

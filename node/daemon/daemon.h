@@ -84,7 +84,9 @@ class Daemon final : public ApiBackend {
   void after_recording(std::function<void()> then);
   void on_message(NodeId from, Message message);
   void on_adopted(AdoptReport report, std::function<void()> done);
-  void announce_repo(const RepoRef& repo, bool is_public, const std::vector<BlobId>& blobs);
+  // The Hub said whether anyone may download the repo.
+  void set_repo_access(const RepoRef& repo, bool is_public);
+  void announce_repo(const RepoRef& repo, const std::vector<BlobId>& blobs);
   void add_held(const BlobId& blob);
   void drop_held(const BlobId& blob);
 

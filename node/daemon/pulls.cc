@@ -56,14 +56,15 @@ Result<void> check_space(BlobStore& store, const std::set<BlobId>& blobs, std::u
 }  // namespace
 
 Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
-             std::uint64_t free_space_floor)
+             std::uint64_t free_space_floor, OnAccess on_access)
     : loop_(loop),
       store_(store),
       db_(db),
       hub_(hub),
       rules_(rules),
       events_(events),
-      free_space_floor_(free_space_floor) {}
+      free_space_floor_(free_space_floor),
+      on_access_(std::move(on_access)) {}
 
 Pulls::Pull* Pulls::find(PullId id) {
   const auto it = pulls_.find(id);
@@ -146,7 +147,6 @@ void Pulls::resume(PullStatus status) {
                 list(id);
                 return;
               }
-              live->shareable = *is_public;
               Files files;
               for (const auto& [path, row] : live->before) files.emplace_back(path, row.blob);
               choose(id, std::move(files));
@@ -221,15 +221,9 @@ void Pulls::check_access(PullId id, Files files) {
                    loop_.post([this, id, files, is_public] {
                      Pull* live = find(id);
                      if (live == nullptr || live->status.finished_at.ms != 0) return;
-                     // When the Hub does not say, the answer of an earlier day counts, else the careful one.
-                     live->shareable =
-                         is_public ? *is_public : rules_.is_public(live->status.repo).value_or(false);
-                     if (is_public) {
-                       rules_.set_public(live->status.repo, *is_public);
-                       loop_.record([&db = db_, repo = live->status.repo,
-                                     value = *is_public] { return db.save_repo_access(repo, value); },
-                                    [](const Result<void>&) {});
-                     }
+                     // When the Hub does not say, the answer of an earlier day counts, and without one the
+                     // blobs stay private.
+                     if (is_public) on_access_(live->status.repo, *is_public);
                      choose(id, files);
                    });
                  });
@@ -285,7 +279,7 @@ void Pulls::want_files(PullId id) {
   for (std::size_t i = 0; i < pull.files.size(); ++i) {
     const FileStatus& file = pull.files[i].status;
     users_[file.blob].insert({id, i});
-    if (pull.shareable) rules_.add_blob(file.blob);
+    rules_.add_blob(file.blob, file.repo);
   }
   // want() may answer at once and change pulls_, so the pull is looked up anew each time.
   for (std::size_t i = 0;; ++i) {
@@ -381,8 +375,8 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
 
 void Pulls::maybe_finish(PullId id) {
   Pull* pull = find(id);
-  const bool all_held = std::ranges::all_of(
-      pull->files, [](const File& file) { return file.status.state == FileState::held; });
+  const bool all_held =
+      std::ranges::all_of(pull->files, [](const File& file) { return file.status.state == FileState::held; });
   if (pull->finishing || !all_held) return;
   pull->finishing = true;
   const PullStatus& s = pull->status;

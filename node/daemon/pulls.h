@@ -35,8 +35,11 @@ class Pulls {
   static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
 
+  // The Hub said whether anyone may download a repo.
+  using OnAccess = std::function<void(const RepoRef&, bool is_public)>;
+
   Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
-        std::uint64_t free_space_floor);
+        std::uint64_t free_space_floor, OnAccess on_access);
   void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
 
   void start(PullRequest request, std::function<void(Result<PullId>)> reply);
@@ -69,7 +72,6 @@ class Pulls {
     std::vector<File> files;
     bool resumed = false;
     bool finishing = false;
-    bool shareable = false;
     bool written_after_end = false;
     std::string waiting_for;
     std::uint64_t shown_done = 0;              // never falls
@@ -102,6 +104,7 @@ class Pulls {
   ShareRules& rules_;
   EventLog& events_;
   const std::uint64_t free_space_floor_;  // bytes
+  OnAccess on_access_;
   Fetcher* fetcher_ = nullptr;
   std::map<PullId, Pull> pulls_;
   std::map<BlobId, std::set<User>> users_;

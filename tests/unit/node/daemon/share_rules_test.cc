@@ -1,28 +1,49 @@
 #include "node/daemon/share_rules.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace shoal {
 namespace {
 
-TEST(ShareRules, NothingIsSharedUntilAPublicRepoNamesIt) {
-  ShareRules rules;
-  const auto blob = BlobId::from_etag(std::string(64, 'a'), 10).value();
-  EXPECT_FALSE(rules.shareable(blob));
-  rules.add_blob(blob);
-  EXPECT_TRUE(rules.shareable(blob));
-  rules.remove_blob(blob);
-  EXPECT_FALSE(rules.shareable(blob));
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const RepoRef kOpen{RepoType::model, "org/open"};
+const RepoRef kOther{RepoType::model, "org/other"};
+
+BlobId blob(char digit) {
+  return BlobId::from_etag(std::string(64, digit), 10).value();
 }
 
-TEST(ShareRules, ARepoThatWasNeverAskedAboutIsUnknownAndTheLastAnswerCounts) {
+TEST(ShareRules, NothingIsSharedUntilAPublicRepoNamesIt) {
   ShareRules rules;
-  const RepoRef repo{RepoType::model, "org/name"};
-  EXPECT_FALSE(rules.is_public(repo).has_value());
-  rules.set_public(repo, true);
-  EXPECT_EQ(rules.is_public(repo), true);
-  rules.set_public(repo, false);
-  EXPECT_EQ(rules.is_public(repo), false);
+  EXPECT_FALSE(rules.shareable(blob('a')));
+  rules.add_blob(blob('a'), kOpen);
+  EXPECT_FALSE(rules.shareable(blob('a')));
+  rules.set_public(kOpen, true);
+  EXPECT_TRUE(rules.shareable(blob('a')));
+  rules.remove_blob(blob('a'));
+  EXPECT_FALSE(rules.shareable(blob('a')));
+}
+
+TEST(ShareRules, ARepoThatClosesTakesItsBlobsBackUnlessAnotherOneIsOpen) {
+  ShareRules rules;
+  rules.set_public(kOpen, true);
+  rules.set_public(kOther, true);
+  rules.add_blob(blob('a'), kOpen);
+  rules.add_blob(blob('b'), kOpen);
+  rules.add_blob(blob('b'), kOther);
+  EXPECT_THAT(rules.set_public(kOpen, false), ElementsAre(blob('a')));
+  EXPECT_TRUE(rules.shareable(blob('b')));
+  EXPECT_THAT(rules.set_public(kOpen, false), IsEmpty());
+}
+
+TEST(ShareRules, ARepoThatWasNeverAskedAboutIsUnknown) {
+  ShareRules rules;
+  EXPECT_FALSE(rules.is_public(kOpen).has_value());
+  rules.set_public(kOpen, false);
+  EXPECT_EQ(rules.is_public(kOpen), false);
 }
 
 }  // namespace
