@@ -14,10 +14,11 @@ double seconds_between(Time from, Time to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// Errors that may pass: tried again after a while.
+// Errors that may pass: tried again after a while. `invalid` is an answer of the wrong length or range, often
+// a proxy or an edge server in trouble.
 bool is_passing(Code code) {
   return code == Code::timeout || code == Code::rate_limited || code == Code::unavailable ||
-         code == Code::expired;
+         code == Code::expired || code == Code::invalid;
 }
 
 }  // namespace
@@ -348,6 +349,8 @@ void Scheduler::on_fetch_done(FetchId id, const Result<void>& result, Time now) 
   const Code code = result.error().code;
   if (code == Code::cancelled) return;
   if (code == Code::rate_limited) pace_.on_refused(now);
+  // The slices of one outage fail together and count once.
+  if (is_passing(code) && now < w->origin_after) return;
   if (!is_passing(code) || ++w->origin_failures >= limits_.origin_failures_max) {
     fail_blob(*w, result.error());
   } else {
