@@ -12,4 +12,4 @@ shoal_check(layers_finds_what_is_wrong ${CMAKE_CURRENT_LIST_DIR}/test_check_laye
 shoal_check(docs ${PROJECT_SOURCE_DIR}/tools/check-docs)
 shoal_check(docs_finds_what_is_wrong ${CMAKE_CURRENT_LIST_DIR}/test_check_docs.py)
 shoal_check(docs_against_programs ${PROJECT_SOURCE_DIR}/tools/check-docs
-            --shoald $<TARGET_FILE:shoald> --shoal $<TARGET_FILE_DIR:shoald>/shoal)
+            --shoald $<TARGET_FILE:shoald> --shoal $<TARGET_FILE:shoal>)
