@@ -177,6 +177,10 @@ class TestNode {
     if (!started) throw std::runtime_error(started.error().message);
     session = *std::move(started);
   }
+  // Before what its callbacks write to goes away.
+  ~TestNode() { session.reset(); }
+  TestNode(const TestNode&) = delete;
+  TestNode& operator=(const TestNode&) = delete;
 
   // Waits until the condition holds for what was told; false at the deadline.
   template <typename Condition>
