@@ -88,9 +88,8 @@ void NeighbourTable::on_hello(State& state, const msg::Hello& hello) {
     actions_.close(connection.id, "its Hello does not match its handshake");
     return;
   }
-  if (arbiter_for(connection.node)) {
-    if (!state.is_link) return;  // it cannot know yet that this connection is refused
-  } else {
+  // For the arbiter this is the answer on its link: all its other connections are refused.
+  if (!arbiter_for(connection.node)) {
     // The arbiter's choice. Whatever was the link before is not any more.
     if (State* old = link_of(connection.node); old != nullptr && old != &state)
       drop(*old, "it connected again");
