@@ -63,7 +63,8 @@ struct SwarmOptions {
   // per interface: cheap enough to be heard soon by a node whose first packets were lost.
   std::chrono::seconds lsd_interval{20};
 
-  std::chrono::seconds listen_refresh{15};
+  // How often the addresses of this machine are looked at: a service may start before the network does.
+  std::chrono::seconds listen_refresh{5};
 
   // Only private, loopback and link-local addresses may connect (address_rules.h). Off only for tests.
   bool local_addresses_only = true;
