@@ -13,8 +13,7 @@ using Duration = std::chrono::steady_clock::duration;
 // Wall clock, milliseconds since the Unix epoch; for people, the database and HTTP dates only.
 struct WallTime {
   std::int64_t ms = 0;
-  auto operator<=>(const WallTime&) const =
-      default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 misreads <=>
+  auto operator<=>(const WallTime&) const = default;
 };
 
 }  // namespace shoal
