@@ -43,7 +43,7 @@ class Kill(harness.FunctionalTest):
         # What is in flight at a kill depends on connections and piece size, not on the model: on the small model the
         # bound of the full one holds.
         self.assertLessEqual(repeated, 0.02 * 1024 * harness.MIB)
-        self.assertLess(max(peaks), 150)
+        self.assert_memory(max(peaks))
 
     def check_resume(self, node, recorded):
         """Right after the restart: nothing that was recorded is gone, and nothing was read to find that out."""

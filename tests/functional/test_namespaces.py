@@ -41,7 +41,7 @@ class Namespaces(harness.FunctionalTest):
             harness.check_snapshot(node.cache_dir, repo)
             self.assertEqual(0 if i else weights, sent)
         for node in nodes:
-            self.assertLess(node.peak_rss_mib(), 150)
+            self.assert_memory(node.peak_rss_mib())
         self.assert_clean_hub(hub)
 
 

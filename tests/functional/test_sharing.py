@@ -32,7 +32,7 @@ class Sharing(harness.FunctionalTest):
         counters = hub.counters()
         self.assertEqual(weights(repo), counters["weight_bytes"])
         self.assertEqual(0, counters["weight_bytes_repeated"])
-        self.assertLess(one.peak_rss_mib(), 150)
+        self.assert_memory(one.peak_rss_mib())
         self.assert_clean_hub(hub)
 
     def test_two_nodes_pull_from_one_at_the_same_time(self):
