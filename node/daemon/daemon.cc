@@ -298,7 +298,6 @@ Result<void> Daemon::open_swarm() {
     fetcher_->scheduler().on_neighbour_down(node, now_time());
     seeder_->on_neighbour_down(node);
   };
-  site_listener.on_load = [](NodeId, const DeviceLoad&) {};
   site_ = std::make_unique<Site>(events_, std::move(site_listener));
   if (const auto peers = db_->peers()) site_->remember(*peers);
 
@@ -376,7 +375,7 @@ void Daemon::tick() {
   load_.download_bytes_per_s = download_rate_.bytes_per_s(now);
   fetcher_->scheduler().on_own_load(load_);
   site_->expire(now);
-  send_heartbeats(now);
+  send_heartbeats();
   seeder_->drop_idle(now);
   publish_status(now);
   notify_watchdog();
@@ -390,7 +389,7 @@ void Daemon::tick() {
   }
 }
 
-void Daemon::send_heartbeats(Time /*now*/) {
+void Daemon::send_heartbeats() {
   const msg::Heartbeat heartbeat{++heartbeat_, load_, static_cast<std::uint32_t>(held_.size()), bytes_held_};
   for (const NodeId node : site_->alive()) swarm_->send(node, heartbeat);
 }

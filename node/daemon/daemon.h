@@ -78,7 +78,7 @@ class Daemon final : public ApiBackend {
   void stop();
 
   void tick();
-  void send_heartbeats(Time now);
+  void send_heartbeats();
   void publish_status(Time now);
   // Runs `then` once a status made after this call is in shoal.db and in the snapshot.
   void after_recording(std::function<void()> then);

@@ -124,7 +124,6 @@ class Fetcher {
   void done(Job& job);
   void fail(Job& job, Error error);
   void erase(const BlobId& blob);
-  [[nodiscard]] static std::string origin_of(const Request& request);
 
   Loop& loop_;
   BlobStore& store_;

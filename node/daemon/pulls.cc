@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <utility>
 
+#include <sys/stat.h>
+
 namespace shoal {
 namespace {
 
@@ -33,17 +35,23 @@ std::string amount(std::uint64_t bytes) {
   return std::to_string(bytes / kGiB) + " GiB";
 }
 
+// Bytes that a file takes on the disk; a partial is sparse, and one of a former run has its space already.
+std::uint64_t allocated(const std::string& path) {
+  struct stat file {};
+  return ::stat(path.c_str(), &file) == 0 ? static_cast<std::uint64_t>(file.st_blocks) * 512 : 0;
+}
+
 // Whether all that is missing of these blobs fits, so that a hopeless pull fails before it takes any space.
 // Each blob is held against what is really free once more when it begins.
-Result<void> check_space(BlobStore& store, const std::set<BlobId>& blobs, std::uint64_t floor) {
+Result<void> check_space(BlobStore& store, const RepoRef& repo, const std::set<BlobId>& blobs,
+                         std::uint64_t floor) {
   std::error_code ec;
   const auto space = std::filesystem::space(store.cache().layout().root(), ec);
   if (ec) return {};
   std::uint64_t needed = 0;
   for (const BlobId& blob : blobs) {
     if (store.find(blob)) continue;
-    const auto partial = store.partial(blob);
-    needed += blob.size - (partial ? partial->bytes_have() : 0);
+    needed += blob.size - std::min(blob.size, allocated(store.cache().layout().partial(repo, blob)));
   }
   const std::uint64_t available = space.available > floor ? space.available - floor : 0;
   if (needed <= available) return {};
@@ -261,7 +269,7 @@ void Pulls::choose(PullId id, Files files) {
       [&store = store_, repo = status.repo, blobs = std::move(blobs),
        floor = free_space_floor_]() -> Result<void> {
         if (auto prepared = store.cache().prepare_repo(repo); !prepared) return prepared;
-        return check_space(store, blobs, floor);
+        return check_space(store, repo, blobs, floor);
       },
       [this, id](const Result<void>& prepared) {
         Pull* live = find(id);

@@ -42,8 +42,6 @@ class Seeder {
   void on_neighbour_down(NodeId node) { asks_.erase(node); }
   void drop_idle(Time now);
 
-  [[nodiscard]] std::size_t loaded() const { return by_key_.size(); }
-
  private:
   struct Entry {
     SegmentKey key;

@@ -74,7 +74,6 @@ void Site::on_heartbeat(NodeId node, const msg::Heartbeat& heartbeat, Time now) 
         {{}, EventLevel::info, "peer_up", {}, {}, {}, node.hex(), peer.status.name + " is heard again"});
     listener_.on_alive(node);
   }
-  listener_.on_load(node, heartbeat.load);
 }
 
 void Site::on_traffic(NodeId node, std::uint64_t received, std::uint64_t sent) {

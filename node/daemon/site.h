@@ -29,7 +29,6 @@ class Site {
   struct Listener {
     std::function<void(NodeId)> on_alive;
     std::function<void(NodeId)> on_dead;
-    std::function<void(NodeId, const DeviceLoad&)> on_load;
   };
 
   Site(EventLog& events, Listener listener) : events_(events), listener_(std::move(listener)) {}

@@ -24,9 +24,7 @@ class SiteTest : public testing::Test {
   EventLog events;
   std::vector<NodeId> alive;
   std::vector<NodeId> dead;
-  Site site{events,
-            {[this](NodeId n) { alive.push_back(n); }, [this](NodeId n) { dead.push_back(n); },
-             [](NodeId, const DeviceLoad&) {}}};
+  Site site{events, {[this](NodeId n) { alive.push_back(n); }, [this](NodeId n) { dead.push_back(n); }}};
   Time now{seconds(1000)};
 };
 
