@@ -76,15 +76,18 @@ void Fetcher::erase(const BlobId& blob) {
   } else {
     --(blob.size <= kSmallBlobMax ? active_small_ : active_large_);
   }
-  if (job.partial && !job.partial->published() && job.partial->bytes_have() == 0) {
-    // Nothing came: leave no empty file behind.
-    loop_.run([&store = store_, blob] { return store.discard(blob); },
-              [](const Result<void>& result) {
-                if (!result) spdlog::warn("removing an empty partial: {}", result.error().message);
-              });
-  }
+  const std::shared_ptr<PartialBlob> partial = job.partial;
   jobs_.erase(it);
+  discard_if_empty(partial);
   activate();
+}
+
+void Fetcher::discard_if_empty(const std::shared_ptr<PartialBlob>& partial) {
+  if (!partial || partial->published() || partial->bytes_have() != 0 || wants(partial->id())) return;
+  loop_.run([&store = store_, blob = partial->id()] { return store.discard(blob); },
+            [](const Result<void>& result) {
+              if (!result) spdlog::warn("removing an empty partial: {}", result.error().message);
+            });
 }
 
 void Fetcher::activate() {
@@ -144,7 +147,11 @@ void Fetcher::open(Job& job) {
       },
       [this, blob, generation = job.generation](Opened opened) {
         Job* live = find(blob, generation);
-        if (live == nullptr) return;
+        if (live == nullptr) {
+          // Not wanted any more by the time it was open.
+          if (opened.partial) discard_if_empty(*opened.partial);
+          return;
+        }
         if (opened.local) {
           live->bytes = {0, 0, blob.size};
           if (live->request.before.sum() == blob.size) live->bytes = live->request.before;

@@ -110,6 +110,8 @@ class Fetcher {
 
   [[nodiscard]] Job* find(const BlobId& blob, std::uint64_t generation);
   [[nodiscard]] Job* find(const BlobId& blob);
+  // Leaves no empty file behind for a blob that nobody wants.
+  void discard_if_empty(const std::shared_ptr<PartialBlob>& partial);
   void activate();
   void open(Job& job);
   void on_opened(const BlobId& blob, std::uint64_t generation, std::shared_ptr<PartialBlob> partial,
