@@ -53,7 +53,8 @@ struct Config {
 
   std::string hub = "https://huggingface.co";  // no trailing slash
   int origin_connections = 16;
-  std::uint64_t wan_rate_limit = 0;  // bytes per second from the origin; 0: none
+  std::uint64_t wan_rate_limit = 0;       // bytes per second from the origin; 0: none
+  std::uint64_t site_wan_rate_limit = 0;  // the same for all nodes of the cluster together
 
   std::uint64_t free_space_floor =
       1024ULL * 1024 * 1024;  // bytes on the cache's file system that are never filled

@@ -1,6 +1,7 @@
 #include "node/config/config_table.h"
 
 #include "node/config/units.h"
+#include "node/core/site_wan_limit.h"
 
 #include <algorithm>
 #include <array>
@@ -134,6 +135,15 @@ Result<void> put(T& place, Result<U> value) {
   if (!value) return fail(std::move(value).error());
   place = static_cast<T>(std::move(*value));
   return {};
+}
+
+// A limit of a whole site that nobody means is refused: it would stop every machine.
+Result<std::uint64_t> parse_site_rate(const std::string& text) {
+  auto rate = parse_rate(text);
+  if (rate && *rate != 0 && *rate < SiteWanLimit::kPlausible) {
+    return fail(Code::invalid, "a limit for the whole site is at least 1Mbit/s, or 0 for none");
+  }
+  return rate;
 }
 
 constexpr std::uint64_t kNoMax = std::uint64_t{1} << 53U;
@@ -286,6 +296,20 @@ const std::array kTable{
               .help = "The most this node takes from the Hub per second, for example 100Mbit/s or 12MB/s; 0 "
                       "is no limit.",
               .apply = [](Config& c, Key, Text v, Context) { return put(c.wan_rate_limit, parse_rate(v)); }},
+    ConfigKey{
+        .name = "site_wan_rate_limit",
+        .option = "--site-wan-rate-limit",
+        .environment = "SHOAL_SITE_WAN_RATE_LIMIT",
+        .placeholder = "RATE",
+        .type = KeyType::rate,
+        .default_text = "0",
+        .max = kNoMax,
+        .help =
+            "The most that all nodes of the cluster together take from the Hub per second; 0 is no limit. "
+            "They share it by what each needs. Told to one node it holds for all while that node "
+            "lives; of several the smallest holds. At least 1Mbit/s.",
+        .apply = [](Config& c, Key, Text v,
+                    Context) { return put(c.site_wan_rate_limit, parse_site_rate(v)); }},
     ConfigKey{
         .name = "free_space_floor",
         .option = "--free-space-floor",

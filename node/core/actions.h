@@ -29,6 +29,15 @@ struct FetchSlice {
   int count = 0;
   bool operator==(const FetchSlice&) const = default;
 };
+// End this fetch after its first `count` pieces (all of them: at its end) and close its connection, which is
+// slow.
+struct TrimFetch {
+  FetchId id{};
+  SegmentKey key;
+  PieceIndex first{};  // of the fetch
+  int count = 0;
+  bool operator==(const TrimFetch&) const = default;
+};
 struct CancelFetch {
   FetchId id{};
   bool operator==(const CancelFetch&) const = default;
@@ -83,8 +92,8 @@ struct BanNode {
 
 }  // namespace act
 
-using Action = std::variant<act::Tell, act::FetchSlice, act::CancelFetch, act::FetchSmall, act::LoadSegment,
-                            act::ConnectSegment, act::UnloadSegment, act::ForgetPieces, act::FinishBlob,
-                            act::FailBlob, act::BanNode>;
+using Action = std::variant<act::Tell, act::FetchSlice, act::TrimFetch, act::CancelFetch, act::FetchSmall,
+                            act::LoadSegment, act::ConnectSegment, act::UnloadSegment, act::ForgetPieces,
+                            act::FinishBlob, act::FailBlob, act::BanNode>;
 
 }  // namespace shoal

@@ -61,6 +61,16 @@ void BlobCatalogue::on_asked(NodeId node, Time now) {
   view.asked_at = now;
 }
 
+PieceMask BlobCatalogue::available_from_wanters(SegmentIndex segment) const {
+  PieceMask pieces = 0;
+  for (const auto& [node, view] : views_) {
+    if (!view.wants || view.has_all) continue;
+    if (has_segment(view, segment)) return geometry_.all_pieces(segment);
+    if (const auto it = view.partial.find(segment); it != view.partial.end()) pieces |= it->second;
+  }
+  return pieces;
+}
+
 void BlobCatalogue::on_has_all(NodeId node) {
   View& view = views_[node];
   const bool had = view.has_all;

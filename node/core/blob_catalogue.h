@@ -46,6 +46,9 @@ class BlobCatalogue {
 
   // Pieces of the segment that at least one neighbour has.
   [[nodiscard]] PieceMask available(SegmentIndex segment) const;
+  // Pieces of it that nodes which want the blob have: they fetched them lately, so they are quick to give
+  // them.
+  [[nodiscard]] PieceMask available_from_wanters(SegmentIndex segment) const;
   // Whether at least one neighbour has the segment whole.
   [[nodiscard]] bool any_holder(SegmentIndex segment) const;
   // Pieces under a live claim of a neighbour.

@@ -50,6 +50,8 @@ struct Heartbeat {
   DeviceLoad load;
   std::uint32_t blobs_held = 0;
   std::uint64_t bytes_held = 0;
+  std::uint64_t site_wan_limit = 0;  // bytes per second this node was told to keep the site below; 0: none
+  bool wan_hungry = false;           // it would take more from the origin than it does
   bool operator==(const Heartbeat&) const = default;
 };
 

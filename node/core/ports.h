@@ -78,6 +78,9 @@ class Origin {
   };
   virtual ~Origin() = default;
   virtual void fetch(SliceRequest request) = 0;
+  // The fetch is to end well after its first `length` bytes, which may be all of it, and its connection is to
+  // be closed: it is slow. Nothing happens when it has ended.
+  virtual void trim(FetchId id, std::uint64_t length) = 0;
   virtual void cancel(FetchId id) = 0;
 };
 

@@ -65,6 +65,7 @@ std::optional<Hash256> Scheduler::hash_of(const SegmentKey& key, PieceIndex piec
 // --- what the next turn looks at ---
 
 void Scheduler::touch(Wanted& w) {
+  touched_ = true;
   (is_small(w) ? dirty_small_ : dirty_).insert(order_key(w));
 }
 
@@ -106,6 +107,10 @@ void Scheduler::wake(Time at) {
 
 void Scheduler::on_want(Request request, Time now) {
   if (Wanted* w = find(request.blob)) {
+    if (request.policy != w->policy && w->shared) {
+      w->policy = SourcePolicy::automatic;
+      touch_all(*w);
+    }
     if (request.priority >= w->priority) return;
     const OrderKey before = order_key(*w);
     w->priority = request.priority;
@@ -157,6 +162,7 @@ void Scheduler::drop(Wanted& w) {
   for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
     loaded_.erase({blob, static_cast<SegmentIndex>(i)});
     telling_.erase({blob, static_cast<SegmentIndex>(i)});
+    moved_.erase({blob, static_cast<SegmentIndex>(i)});
   }
   for (auto* set : {&dirty_, &dirty_small_, &hungry_}) set->erase(order_key(w));
   wanted_.erase(blob);
@@ -213,7 +219,9 @@ void Scheduler::add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time 
   segment.since = now;
   if (segment.have != w.geometry.all_pieces(index) || segment.phase == Phase::complete) return;
   loaded_.erase({w.id, index});
+  moved_.erase({w.id, index});
   segment.phase = Phase::complete;
+  segment.from_origin = segment.going_back = false;
   segment.bad.clear();
   segment.refusals.clear();
   ++w.complete;
@@ -252,27 +260,12 @@ std::vector<Action> Scheduler::decide(Time now) {
   for (const SegmentKey& key : std::vector(loaded_.begin(), loaded_.end())) {
     if (Wanted* w = find(key.blob)) check_loaded(*w, key.index, now);
   }
-  int waiting = 0;
-  // Each is taken out before it is planned, so that planning may put it in again for the next turn.
-  for (auto it = dirty_small_.begin(); it != dirty_small_.end() && waiting < kSmallLookahead;) {
-    const OrderKey key = *it;
-    it = dirty_small_.erase(it);
-    if (plan_blob(wanted_.at(std::get<BlobId>(key)), now)) continue;
-    dirty_small_.insert(key);
-    ++waiting;
-  }
-  for (auto it = dirty_.begin(); it != dirty_.end();) {
-    const OrderKey key = *it;
-    it = dirty_.erase(it);
-    if (!plan_blob(wanted_.at(std::get<BlobId>(key)), now)) dirty_.insert(key);
-  }
-  for (auto it = hungry_.begin(); it != hungry_.end() && free_slots() > 0;) {
-    if (plan_claims(wanted_.at(std::get<BlobId>(*it)), now)) {
-      it = hungry_.erase(it);
-    } else {
-      ++it;
-    }
-  }
+  touched_ = false;
+  plan_small_blobs(now);
+  plan_large_blobs(now);
+  give_up_slow_connections(now);
+  plan_claims(now);
+  plan_hybrid(now);
   if (hungry_.empty() && free_slots() > 0) {
     help_own_slices(now);
     help_neighbours(now);
@@ -280,35 +273,72 @@ std::vector<Action> Scheduler::decide(Time now) {
   pace_.on_active(active_slices(), now);
   refresh_claims(now);
   flush(now);
+  if (touched_) wake(now);
   if (!alarms_.empty()) wake(std::max(std::get<Time>(*alarms_.begin()), now));
   return std::exchange(out_, {});
 }
 
-// Whether nothing more is to be done for the blob until something touches it.
-bool Scheduler::plan_blob(Wanted& w, Time now) {
-  if (w.failed || w.finishing) return true;
-  if (!w.started) {
-    const auto until = w.shared && w.policy != SourcePolicy::origin_only
-                           ? w.catalogue.waits_until(now, limits_.answer_patience)
-                           : std::nullopt;
-    if (until) {
-      alarm(w, SegmentIndex{0}, *until);
-      return true;
+void Scheduler::plan_small_blobs(Time now) {
+  int waiting = 0;
+  // Each is taken out before it is planned, so that planning may put it in again for the next turn.
+  for (auto it = dirty_small_.begin(); it != dirty_small_.end() && waiting < kSmallLookahead;) {
+    const OrderKey key = *it;
+    it = dirty_small_.erase(it);
+    Wanted& w = wanted_.at(std::get<BlobId>(key));
+    if (w.failed || w.finishing || !begin(w, now)) continue;
+    if (w.complete == w.segments.size()) {
+      finish_or_check(w, now);
+    } else if (!plan_small(w, now)) {
+      dirty_small_.insert(key);
+      ++waiting;
     }
-    w.started = true;
-    // Nodes that begin at the same time have not heard each other's claims yet.
-    if (!is_small(w) && !w.catalogue.wanters().empty()) {
-      w.part_until = now + limits_.crossing;
-      alarm(w, SegmentIndex{0}, w.part_until);
+  }
+}
+
+void Scheduler::plan_large_blobs(Time now) {
+  const auto next_place = [](const Wanted& w) {
+    return place_of(w,
+                    w.touched.empty() ? static_cast<std::uint32_t>(w.segments.size()) : *w.touched.begin());
+  };
+  std::set<OrderKey> line;  // the next touched segment of each blob
+  for (const OrderKey& key : std::exchange(dirty_, {})) {
+    Wanted& w = wanted_.at(std::get<BlobId>(key));
+    if (!w.failed && !w.finishing && begin(w, now)) line.insert(next_place(w));
+  }
+  while (!line.empty()) {
+    Wanted& w = wanted_.at(std::get<BlobId>(*line.begin()));
+    line.erase(line.begin());
+    if (w.touched.empty()) {
+      if (w.complete == w.segments.size()) finish_or_check(w, now);
+      continue;
     }
-    if (!is_small(w)) hungry_.insert(order_key(w));
+    const std::uint32_t index = *w.touched.begin();
+    if (!plan_swarm(w, static_cast<SegmentIndex>(index), now)) {
+      dirty_.insert(order_key(w));  // no room to load it
+      continue;
+    }
+    w.touched.erase(index);
+    line.insert(next_place(w));
   }
-  if (is_small(w) && w.complete < w.segments.size()) return plan_small(w, now);
-  while (!w.touched.empty()) {
-    if (!plan_swarm(w, static_cast<SegmentIndex>(*w.touched.begin()), now)) return false;
-    w.touched.erase(w.touched.begin());
+}
+
+bool Scheduler::begin(Wanted& w, Time now) {
+  if (w.started) return true;
+  const auto until = w.shared && w.policy != SourcePolicy::origin_only
+                         ? w.catalogue.waits_until(now, limits_.answer_patience)
+                         : std::nullopt;
+  if (until) {
+    alarm(w, SegmentIndex{0}, *until);
+    return false;
   }
-  if (w.complete == w.segments.size()) finish_or_check(w, now);
+  w.started = true;
+  if (is_small(w)) return true;
+  // Nodes that begin at the same time have not heard each other's claims yet.
+  if (!w.catalogue.wanters().empty()) {
+    w.part_until = now + limits_.crossing;
+    alarm(w, SegmentIndex{0}, w.part_until);
+  }
+  hungry_.insert(order_key(w));
   return true;
 }
 
@@ -457,6 +487,10 @@ void Scheduler::check_invariants() const {
   }
   for (const auto& [id, slice] : slices_) assert(wanted_.contains(slice.key.blob));
   for (const SegmentKey& key : telling_) assert(wanted_.contains(key.blob));
+  for (const SegmentKey& key : moved_) {
+    const Segment& moved = wanted_.at(key.blob).segments[to_int(key.index)];
+    assert(moved.from_origin && moved.phase != Phase::complete && moved.phase != Phase::loaded);
+  }
   assert(active_slices() <= limits_.slices);
   assert(small_fetches_ >= 0 && small_fetches_ <= limits_.small_fetches);
   assert(small_asks_ >= 0 && small_asks_ <= limits_.small_asks);

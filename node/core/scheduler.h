@@ -24,10 +24,19 @@
 //   half done at the end of the download is what everybody waits for.
 // - When nothing is left to claim, slow slices are fetched twice: the own ones by their second half, those of
 //   neighbours piece by piece. Why: one slow connection would otherwise set the time of the whole site.
+// - Segments are taken up in the order of their places in one line of bytes, in which the blobs of several
+// pulls
+//   may overlap. Why: pulls of one priority then take turns, and a huge one does not hold up the others.
+// - An origin connection that is twice as slow as the others is given up at the next piece. Why: CDN
+//   connections differ by a factor of ten, and a new one is most likely better.
 // - The number of slices follows the line (OriginPace) and the device's free capacity. Why: a busy machine
 //   yields within a second, and claims are pulled, never assigned, so no node can be given more than it asked
 //   for.
 // - Holders are asked in an order that follows their free capacity. Why: a busy seed should serve less.
+// - Hybrid: when neighbours bring far less than the origin would (SourceBalance), segments from the end of
+// the line
+//   are moved to the origin, those that fetch them sharing the work by claims as in a cold start. Why from
+//   the end: both sides work towards each other.
 // - Hashes told by neighbours find bad pieces early, but only the publisher's hash publishes. When the whole
 //   does not match, first one piece per teller, then every piece whose hash came from somebody else is
 //   fetched again from the origin. Who told a hash of a piece that it fetched itself, and told it wrong, is
@@ -49,6 +58,7 @@
 #include "node/core/load.h"
 #include "node/core/messages.h"
 #include "node/core/origin_pace.h"
+#include "node/core/source_balance.h"
 #include "node/core/status.h"
 #include "node/core/time.h"
 
@@ -115,6 +125,15 @@ class Scheduler {
     // A claim of a neighbour that old, and three times older than a piece takes here, is helped with when
     // nothing else is left to do.
     Duration help_after = std::chrono::milliseconds(1500);
+    // A slice's connection is judged after so many bytes or so long, and given up when the others bring twice
+    // as much each. Less would be noise: connections that share a line differ by a factor of two for a
+    // second.
+    std::uint64_t slow_bytes = 2 * kMiB;
+    Duration slow_after = std::chrono::seconds(3);
+    double slow_factor = 2;
+    // Moved to the origin at once: one is fetched, the next is there when it ends, and the rest can still
+    // turn out to be quicker from neighbours.
+    std::size_t moved_segments = 2;
     int helps = 2;                // at once: enough to end a tail, little enough not to double the bytes
     int origin_failures_max = 4;  // in a row, each after the origin client's own retries
     std::size_t wants_per_neighbour = 65536;  // blobs one neighbour may want: 4 MiB of memory
@@ -129,7 +148,10 @@ class Scheduler {
     BlobId blob;
     SourcePolicy policy = SourcePolicy::automatic;
     Priority priority = Priority::normal;
-    std::uint64_t order = 0;          // within a priority, lower first
+    // Where the blob begins in the line of what is wanted with this priority, in bytes: segments are taken up
+    // in the order of `order` plus their offset. Blobs of two pulls whose ranges overlap take turns, segment
+    // by segment, so that neither pull waits for the other.
+    std::uint64_t order = 0;
     std::vector<LocalSegment> local;  // empty, or one per segment
     // Whether neighbours may hear of it; false for content that not everybody may download (design section
     // 8).
@@ -165,7 +187,7 @@ class Scheduler {
 
   // Swarm.
   void on_piece_received(const SegmentKey& key, PieceIndex piece, Time now);
-  void on_swarm_bytes(Time now);  // some payload arrived from some neighbour
+  void on_swarm_bytes(std::uint64_t bytes, Time now);  // payload that arrived from neighbours
   void on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from, Time now);
   void on_segment_failed(const SegmentKey& key, const Error& error, Time now);
 
@@ -179,6 +201,10 @@ class Scheduler {
 
   [[nodiscard]] bool wants(const BlobId& blob) const { return wanted_.contains(blob); }
   [[nodiscard]] std::size_t live_slices() const { return slices_.size(); }
+  // Whether it fetches from the origin or would, if it might take more.
+  [[nodiscard]] bool wants_origin() const {
+    return !slices_.empty() || small_fetches_ > 0 || !hungry_.empty();
+  }
   // The blob that a live slice belongs to, and the hash a piece was or will be checked against.
   [[nodiscard]] std::optional<BlobId> blob_of(FetchId id) const;
   [[nodiscard]] std::optional<Hash256> hash_of(const SegmentKey& key, PieceIndex piece) const;
@@ -202,6 +228,8 @@ class Scheduler {
     bool claim_changed = false;
     int nudges = 0;               // since the last piece
     int dials = 0;                // to nodes that also fetch it
+    bool from_origin = false;     // moved there: neighbours that only hold it do not count
+    bool going_back = false;      // moved, but goes back once its slices end: nothing more is claimed
     bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
     std::vector<Hash256> hashes;  // one per piece once any is known
     std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
@@ -251,13 +279,15 @@ class Scheduler {
   struct Slice {
     SegmentKey key;
     PieceMask remaining = 0;
-    int last = 0;  // its last piece
+    int first = 0;
+    int last = 0;
     std::uint64_t length = 0;
     Time started;
     Time last_progress;
     std::uint64_t bytes = 0;
     bool fetched = false;         // the request ended well; its pieces are being hashed
     bool helped = false;          // its second half is fetched by another slice, too
+    bool trimmed = false;         // its connection was found slow and ends early
     std::optional<NodeId> helps;  // whose claim it repeats; self: its own slower slice
   };
   using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
@@ -269,6 +299,10 @@ class Scheduler {
   [[nodiscard]] Wanted* find_shared(const BlobId& blob);
   [[nodiscard]] static bool is_small(const Wanted& w) { return w.id.size <= kSmallBlobMax; }
   [[nodiscard]] static OrderKey order_key(const Wanted& w) { return {w.priority, w.order, w.id}; }
+  // The place of one of its segments in the line of all segments wanted.
+  [[nodiscard]] static OrderKey place_of(const Wanted& w, std::uint32_t segment) {
+    return {w.priority, w.order + segment * w.geometry.segment_size(), w.id};
+  }
 
   // scheduler.cc: the turn
   void touch(Wanted& w);
@@ -278,7 +312,10 @@ class Scheduler {
   void ring_alarms(Time now);
   void wake(Time at);
   void drop(Wanted& w);  // from all books, when it is no longer wanted
-  bool plan_blob(Wanted& w, Time now);
+  // false: it waits for neighbours' answers; an alarm is set.
+  bool begin(Wanted& w, Time now);
+  void plan_small_blobs(Time now);
+  void plan_large_blobs(Time now);
   bool plan_small(Wanted& w, Time now);
   void finish_or_check(Wanted& w, Time now);
   void flush(Time now);
@@ -306,11 +343,13 @@ class Scheduler {
   [[nodiscard]] int free_slots() const { return slice_limit() - active_slices(); }
   [[nodiscard]] PieceMask claimable(const Wanted& w, SegmentIndex index, Time now) const;
   [[nodiscard]] std::uint64_t claimable_bytes() const;
-  bool plan_claims(Wanted& w, Time now);
+  void plan_claims(Time now);
+  bool find_claim(Wanted& w, Time now);
   void claim(Wanted& w, SegmentIndex index, PieceMask free, Time now);
   void start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
                    Time now);
   void help_own_slices(Time now);
+  void give_up_slow_connections(Time now);
   void help_neighbours(Time now);
   void settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now);
   void drop_useless_slices(Wanted& w, SegmentIndex index, Time now);
@@ -336,11 +375,23 @@ class Scheduler {
   void load(Wanted& w, SegmentIndex index, Time now);
   void unload(Wanted& w, SegmentIndex index);
 
+  // scheduler_hybrid.cc: segments that neighbours have, moved to the origin
+  void plan_hybrid(Time now);
+  [[nodiscard]] std::optional<SegmentKey> last_from_neighbours(Time now) const;
+  void give_back_moved();
+
+  struct Neighbour {
+    double free_capacity = 1;
+    double origin_bytes_per_s = 0;
+  };
+
   const NodeId self_;
   const Limits limits_;
   DeviceLoad own_load_;
   OriginPace pace_;
-  std::map<NodeId, double> neighbours_;  // with their free capacity
+  SourceBalance balance_{{}};
+  std::set<SegmentKey> moved_;  // from_origin, not complete
+  std::map<NodeId, Neighbour> neighbours_;
   std::map<NodeId, std::set<BlobId>> wants_by_node_;
   std::set<BlobId> held_;
   std::map<BlobId, Wanted> wanted_;
@@ -348,6 +399,7 @@ class Scheduler {
   std::set<OrderKey> dirty_;
   std::set<OrderKey> dirty_small_;
   std::set<OrderKey> hungry_;  // may have something to claim
+  bool touched_ = false;       // something was touched since this turn began: it needs another
   std::set<Alarm> alarms_;
   std::map<FetchId, Slice> slices_;
   std::set<SegmentKey> loaded_;   // incomplete ones, being fetched from neighbours

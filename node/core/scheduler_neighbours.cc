@@ -12,7 +12,7 @@ namespace shoal {
 void Scheduler::on_neighbour_up(NodeId node, Time now) {
   // A node that restarted comes up twice: what its former run said does not count.
   if (neighbours_.contains(node)) on_neighbour_down(node, now);
-  neighbours_[node] = 1.0;
+  neighbours_[node] = {};
   banned_.erase(node);
   msg::Want want;
   for (auto& [blob, w] : wanted_) {
@@ -98,7 +98,8 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
   const auto neighbour = neighbours_.find(from);
   if (neighbour == neighbours_.end()) return;
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
-    neighbour->second = free_capacity(heartbeat->load);
+    neighbour->second = {free_capacity(heartbeat->load),
+                         static_cast<double>(heartbeat->load.origin_bytes_per_s)};
   } else if (const auto* want = std::get_if<msg::Want>(&message)) {
     auto& wants = wants_by_node_[from];
     for (const BlobId& blob : want->blobs) {

@@ -35,7 +35,7 @@ int Scheduler::active_slices() const {
 
 PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
-  if (segment.phase == Phase::complete || segment.phase == Phase::loaded) return 0;
+  if (segment.phase == Phase::complete || segment.phase == Phase::loaded || segment.going_back) return 0;
   const PieceMask nowhere =
       w.geometry.all_pieces(index) & ~segment.have & ~segment.fetching & ~from_neighbours(w, index, now);
   if (nowhere == 0 || !w.shared || w.policy == SourcePolicy::origin_only) return nowhere;
@@ -56,23 +56,45 @@ std::uint64_t Scheduler::claimable_bytes() const {
   return bytes;
 }
 
-// Whether nothing is left to claim of the blob until something touches it.
-bool Scheduler::plan_claims(Wanted& w, Time now) {
-  if (!w.started) return false;
-  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return true;
+void Scheduler::plan_claims(Time now) {
+  if (free_slots() <= 0) return;
+  std::set<OrderKey> line;  // the next segment of each blob that has something to claim
+  for (auto it = hungry_.begin(); it != hungry_.end();) {
+    Wanted& w = wanted_.at(std::get<BlobId>(*it));
+    if (!w.started) {
+      ++it;
+    } else if (find_claim(w, now)) {
+      line.insert(place_of(w, w.claim_from));
+      ++it;
+    } else {
+      it = hungry_.erase(it);  // until something touches the blob
+    }
+  }
+  while (!line.empty() && free_slots() > 0) {
+    Wanted& w = wanted_.at(std::get<BlobId>(*line.begin()));
+    line.erase(line.begin());
+    const auto index = static_cast<SegmentIndex>(w.claim_from);
+    claim(w, index, claimable(w, index, now), now);
+    if (find_claim(w, now)) {
+      line.insert(place_of(w, w.claim_from));
+    } else {
+      hungry_.erase(order_key(w));
+    }
+  }
+}
+
+// Moves `claim_from` to the first segment with something to claim; false: there is none.
+bool Scheduler::find_claim(Wanted& w, Time now) {
+  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return false;
   if (now < w.origin_after) {
     alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)),
           w.origin_after);
-    return true;
+    return false;
   }
   for (; w.claim_from < w.segments.size(); ++w.claim_from) {
-    const auto index = static_cast<SegmentIndex>(w.claim_from);
-    while (const PieceMask free = claimable(w, index, now)) {
-      if (free_slots() <= 0) return false;
-      claim(w, index, free, now);
-    }
+    if (claimable(w, static_cast<SegmentIndex>(w.claim_from), now) != 0) return true;
   }
-  return true;
+  return false;
 }
 
 // Starts one slice of the free pieces.
@@ -105,6 +127,7 @@ void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count,
   Slice slice;
   slice.key = key;
   slice.remaining = mask;
+  slice.first = first;
   slice.last = first + count - 1;
   slice.length = w.geometry.bytes_in(index, mask);
   slice.started = slice.last_progress = now;
@@ -114,6 +137,45 @@ void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count,
   segment.claim_changed = true;
   telling_.insert(key);
   out_.push_back(act::FetchSlice{id, key, static_cast<PieceIndex>(first), count});
+}
+
+// A slice whose connection is far slower than the others ends with the piece in progress; what it leaves is
+// claimed anew, and the connection is closed. Compared are connections of the same moment, since a line that
+// became slower is slower for all.
+void Scheduler::give_up_slow_connections(Time now) {
+  double bytes = 0;
+  double seconds = 0;
+  for (const auto& [id, slice] : slices_) {
+    if (slice.fetched) continue;
+    bytes += static_cast<double>(slice.bytes);
+    seconds += seconds_between(slice.started, now);
+    if (!slice.trimmed) wake(std::max(now + limits_.slow_after / 8, slice.started + limits_.slow_after));
+  }
+  for (auto& [id, slice] : slices_) {
+    if (slice.fetched || slice.trimmed || slice.helped) continue;
+    if (slice.bytes < limits_.slow_bytes && now - slice.started < limits_.slow_after) continue;
+    const double age = seconds_between(slice.started, now);
+    const double others_seconds = seconds - age;
+    if (others_seconds <= 0) continue;
+    const double others = (bytes - static_cast<double>(slice.bytes)) / others_seconds;
+    if (static_cast<double>(slice.bytes) / age * limits_.slow_factor > others) continue;
+    const Wanted& w = wanted_.at(slice.key.blob);
+    // Progress is told some times a second: the piece after the last told byte may be nearly whole.
+    const int cut = std::min(
+        slice.last + 1,
+        slice.first +
+            static_cast<int>((slice.bytes + w.geometry.piece_size() / 4) / w.geometry.piece_size()) + 1);
+    slice.trimmed = true;
+    slice.remaining &= mask_of_run(0, cut);
+    slice.last = cut - 1;
+    slice.length = w.geometry.bytes_in(slice.key.index, mask_of_run(slice.first, cut - slice.first));
+    out_.push_back(act::TrimFetch{id, slice.key, static_cast<PieceIndex>(slice.first), cut - slice.first});
+    Segment& segment = *find(slice.key);
+    recount_fetching(slice.key);
+    segment.claim_changed = true;
+    telling_.insert(slice.key);
+    touch(*find(slice.key.blob), slice.key.index);
+  }
 }
 
 // Nothing is left to claim: the second half of each own slice that is far behind the others is fetched by a
@@ -332,6 +394,7 @@ void Scheduler::on_fetch_progress(FetchId id, std::uint64_t bytes, Time now) {
   it->second.bytes += bytes;
   it->second.last_progress = now;
   pace_.on_bytes(bytes, now);
+  balance_.on_origin_bytes(bytes, now);
 }
 
 void Scheduler::on_fetch_done(FetchId id, const Result<void>& result, Time now) {

@@ -13,7 +13,9 @@ namespace shoal {
 PieceMask Scheduler::from_neighbours(const Wanted& w, SegmentIndex index, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
   if (!w.shared || w.policy == SourcePolicy::origin_only || now < segment.swarm_after) return 0;
-  PieceMask pieces = w.catalogue.available(index) & ~segment.suspect & ~(segment.doubted & ~segment.known);
+  const PieceMask there =
+      segment.from_origin ? w.catalogue.available_from_wanters(index) : w.catalogue.available(index);
+  PieceMask pieces = there & ~segment.suspect & ~(segment.doubted & ~segment.known);
   if (!w.catalogue.any_holder(index)) pieces &= segment.known;
   return pieces;
 }
@@ -141,8 +143,8 @@ void Scheduler::ask_holders(Wanted& w, SegmentIndex index, Time now) {
   });
   const std::size_t wanted =
       static_cast<std::size_t>(std::max(0, limits_.ask_fanout - static_cast<int>(segment.asked.size())));
-  holders =
-      choose_holders(holders, SegmentKey{w.id, index}, wanted, [&](NodeId n) { return neighbours_.at(n); });
+  holders = choose_holders(holders, SegmentKey{w.id, index}, wanted,
+                           [&](NodeId n) { return neighbours_.at(n).free_capacity; });
   for (const NodeId node : holders) {
     segment.asked.insert(node);
     out_.push_back(act::Tell{node, msg::AskSegment{w.id, index}});
@@ -164,6 +166,8 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
   }
   for (const FetchId id : useless) cancel_slice(id);
   segment.phase = Phase::loaded;
+  segment.from_origin = segment.going_back = false;
+  moved_.erase(key);
   segment.dials = 0;
   segment.since = segment.nudged = now;
   segment.leaves_holders = leaves_holders(w, index);
@@ -206,8 +210,9 @@ void Scheduler::on_piece_received(const SegmentKey& key, PieceIndex piece, Time 
   add_piece(*w, key.index, piece, now);
 }
 
-void Scheduler::on_swarm_bytes(Time now) {
+void Scheduler::on_swarm_bytes(std::uint64_t bytes, Time now) {
   last_swarm_bytes_ = now;
+  balance_.on_swarm_bytes(bytes, now);
 }
 
 void Scheduler::on_segment_failed(const SegmentKey& key, const Error& error, Time now) {

@@ -48,7 +48,8 @@ Result<UniqueFd> lock_state(const std::filesystem::path& dir) {
 
 }  // namespace
 
-Daemon::Daemon(Config config) : config_(std::move(config)), started_at_(wall_clock_now()) {
+Daemon::Daemon(Config config)
+    : config_(std::move(config)), started_at_(wall_clock_now()), site_wan_(config_.site_wan_rate_limit) {
   auto empty = std::make_shared<StatusSnapshot>();
   empty->at = started_at_;
   snapshot_ = std::move(empty);
@@ -153,7 +154,7 @@ Result<void> Daemon::open_origin() {
   options.user_agent = std::string("shoal/") + kVersion;
   options.max_connections = config_.origin_connections;
   options.max_connections_per_host = config_.origin_connections;
-  options.rate_limit = config_.wan_rate_limit;
+  options.rate_limit = origin_limit_ = config_.wan_rate_limit;
   Origin::Callbacks callbacks;
   callbacks.on_progress = [this](FetchId id, std::uint64_t bytes) {
     loop_.post([this, id, bytes] {
@@ -257,7 +258,7 @@ Result<void> Daemon::open_swarm() {
       download_rate_.add(received, now);
       upload_rate_.add(sent, now);
       site_->on_traffic(node, received, sent);
-      if (received > 0) fetcher_->scheduler().on_swarm_bytes(now);
+      if (received > 0) fetcher_->scheduler().on_swarm_bytes(received, now);
     });
   };
   auto swarm = SwarmSession::start(std::move(options), std::move(callbacks));
@@ -295,6 +296,7 @@ Result<void> Daemon::open_swarm() {
   Site::Listener site_listener;
   site_listener.on_alive = [this](NodeId node) { fetcher_->scheduler().on_neighbour_up(node, now_time()); };
   site_listener.on_dead = [this](NodeId node) {
+    site_wan_.on_gone(node);
     fetcher_->scheduler().on_neighbour_down(node, now_time());
     seeder_->on_neighbour_down(node);
   };
@@ -374,6 +376,9 @@ void Daemon::tick() {
   load_.upload_bytes_per_s = upload_rate_.bytes_per_s(now);
   load_.download_bytes_per_s = download_rate_.bytes_per_s(now);
   fetcher_->scheduler().on_own_load(load_);
+  site_wan_.on_own_state(free_capacity(load_), load_.origin_bytes_per_s, fetcher_->scheduler().wants_origin(),
+                         now);
+  limit_origin();
   site_->expire(now);
   send_heartbeats();
   seeder_->drop_idle(now);
@@ -389,8 +394,21 @@ void Daemon::tick() {
   }
 }
 
+void Daemon::limit_origin() {
+  std::uint64_t limit = config_.wan_rate_limit;
+  if (const std::uint64_t part = site_wan_.own_limit(); part != 0 && (limit == 0 || part < limit))
+    limit = part;
+  // Not for every byte per second that a neighbour's rate moved it.
+  const std::uint64_t change = std::max(limit, origin_limit_) - std::min(limit, origin_limit_);
+  if (change == 0 || (limit != 0 && origin_limit_ != 0 && change < origin_limit_ / 50)) return;
+  origin_limit_ = limit;
+  hub_->set_rate_limit(limit);
+}
+
 void Daemon::send_heartbeats() {
-  const msg::Heartbeat heartbeat{++heartbeat_, load_, static_cast<std::uint32_t>(held_.size()), bytes_held_};
+  const msg::Heartbeat heartbeat{
+      ++heartbeat_,      load_, static_cast<std::uint32_t>(held_.size()), bytes_held_, site_wan_.configured(),
+      site_wan_.hungry()};
   for (const NodeId node : site_->alive()) swarm_->send(node, heartbeat);
 }
 
@@ -437,6 +455,8 @@ void Daemon::on_message(NodeId from, Message message) {
   const Time now = now_time();
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
     site_->on_heartbeat(from, *heartbeat, now);
+    site_wan_.on_heartbeat(from, *heartbeat);
+    limit_origin();
     fetcher_->scheduler().on_message(from, message, now);
   } else if (auto* bytes = std::get_if<msg::BlobBytes>(&message)) {
     fetcher_->on_blob_bytes(from, std::move(*bytes));

@@ -8,6 +8,7 @@
 #include "node/api/api_backend.h"
 #include "node/api/api_server.h"
 #include "node/config/config.h"
+#include "node/core/site_wan_limit.h"
 #include "node/core/status.h"
 #include "node/daemon/event_log.h"
 #include "node/daemon/fetcher.h"
@@ -78,6 +79,8 @@ class Daemon final : public ApiBackend {
   void stop();
 
   void tick();
+  // What this node may take from the origin: its own limit, or its part of the site's.
+  void limit_origin();
   void send_heartbeats();
   void publish_status(Time now);
   // Runs `then` once a status made after this call is in shoal.db and in the snapshot.
@@ -99,6 +102,8 @@ class Daemon final : public ApiBackend {
   EventLog events_;
   ShareRules rules_;
   LoadSampler load_sampler_;
+  SiteWanLimit site_wan_;
+  std::uint64_t origin_limit_ = 0;  // in force at the origin client, bytes per second; 0: none
   RateMeter origin_rate_;
   RateMeter upload_rate_;
   RateMeter download_rate_;

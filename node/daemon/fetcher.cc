@@ -40,24 +40,38 @@ Fetcher::Job* Fetcher::find(const BlobId& blob, std::uint64_t generation) {
 void Fetcher::want(Request request) {
   const BlobId blob = request.file.blob;
   if (Job* job = find(blob)) {
+    if (request.policy != job->request.policy) {
+      // Two pulls that allow different sources: together they allow all.
+      job->request.policy = SourcePolicy::automatic;
+      if (job->stage == Stage::fetching && job->request.shareable) {
+        Scheduler::Request widened;
+        widened.blob = blob;
+        widened.priority = job->request.priority;
+        scheduler_.on_want(std::move(widened), std::chrono::steady_clock::now());
+        loop_.request_turn();
+      }
+    }
     if (request.priority < job->request.priority) {
-      if (job->stage == Stage::queued) {
-        queued_.erase({job->request.priority, job->request.order, blob});
-        queued_.insert({request.priority, job->request.order, blob});
-      } else if (job->stage == Stage::fetching) {
+      const OrderKey before = order_key(*job);
+      const Priority priority = request.priority;
+      for (auto* set : {&queued_, &active_large_}) {
+        if (set->erase(before) > 0) set->insert({priority, job->request.order, blob});
+      }
+      if (job->stage == Stage::fetching) {
         Scheduler::Request raised;
         raised.blob = blob;
         raised.priority = request.priority;
         scheduler_.on_want(std::move(raised), std::chrono::steady_clock::now());
       }
-      job->request.priority = request.priority;
+      job->request.priority = priority;
+      activate();
     }
     return;
   }
   Job& job = jobs_[blob];
   job.request = std::move(request);
   job.generation = next_generation_++;
-  queued_.insert({job.request.priority, job.request.order, blob});
+  queued_.insert(order_key(job));
   activate();
 }
 
@@ -72,9 +86,11 @@ void Fetcher::erase(const BlobId& blob) {
   const auto it = jobs_.find(blob);
   const Job& job = it->second;
   if (job.stage == Stage::queued) {
-    queued_.erase({job.request.priority, job.request.order, blob});
+    queued_.erase(order_key(job));
+  } else if (blob.size <= kSmallBlobMax) {
+    --active_small_;
   } else {
-    --(blob.size <= kSmallBlobMax ? active_small_ : active_large_);
+    active_large_.erase(order_key(job));
   }
   const std::shared_ptr<PartialBlob> partial = job.partial;
   jobs_.erase(it);
@@ -93,21 +109,48 @@ void Fetcher::discard_if_empty(const std::shared_ptr<PartialBlob>& partial) {
 void Fetcher::activate() {
   // Small ones and large ones have windows of their own: configuration first, and not behind a full window of
   // shards.
+  bool room_for_large = true;
   for (auto it = queued_.begin(); it != queued_.end();) {
-    if (active_large_ >= kActiveLarge && active_small_ >= kActiveSmall) return;
-    const BlobId blob = std::get<BlobId>(*it);
-    const bool small = blob.size <= kSmallBlobMax;
-    int& active = small ? active_small_ : active_large_;
-    if (active >= (small ? kActiveSmall : kActiveLarge)) {
-      ++it;
-      continue;
+    if (!room_for_large && active_small_ >= kActiveSmall) return;
+    const OrderKey key = *it;
+    const BlobId blob = std::get<BlobId>(key);
+    if (blob.size <= kSmallBlobMax) {
+      if (active_small_ >= kActiveSmall) {
+        ++it;
+        continue;
+      }
+      ++active_small_;
+    } else {
+      room_for_large = room_for_large && (active_large_.size() < kActiveLarge || park_one_behind(key));
+      if (!room_for_large) {
+        ++it;
+        continue;
+      }
+      active_large_.insert(key);
     }
-    ++active;
     it = queued_.erase(it);
     Job& job = jobs_.at(blob);
     job.stage = Stage::opening;
     open(job);
   }
+}
+
+bool Fetcher::park_one_behind(const OrderKey& key) {
+  for (auto last = active_large_.rbegin(); last != active_large_.rend() && key < *last; ++last) {
+    const OrderKey behind = *last;
+    Job& job = jobs_.at(std::get<BlobId>(behind));
+    if (job.stage != Stage::fetching) continue;
+    scheduler_.on_unwant(std::get<BlobId>(behind), std::chrono::steady_clock::now());
+    loop_.request_turn();
+    active_large_.erase(behind);
+    queued_.insert(behind);
+    job.stage = Stage::queued;
+    job.generation = next_generation_++;
+    job.request.before = job.bytes;
+    job.partial.reset();
+    return true;
+  }
+  return false;
 }
 
 void Fetcher::open(Job& job) {
@@ -217,6 +260,9 @@ void Fetcher::start(const Action& action, Time now) {
     swarm_.send(tell->to, tell->message);
   } else if (const auto* slice = std::get_if<act::FetchSlice>(&action)) {
     fetch_slice(*slice);
+  } else if (const auto* trimmed = std::get_if<act::TrimFetch>(&action)) {
+    const PieceMask kept = mask_of_run(to_int(trimmed->first), trimmed->count);
+    hub_.trim(trimmed->id, Geometry(trimmed->key.blob.size).bytes_in(trimmed->key.index, kept));
   } else if (const auto* cancelled = std::get_if<act::CancelFetch>(&action)) {
     hub_.cancel(cancelled->id);
   } else if (const auto* small = std::get_if<act::FetchSmall>(&action)) {

@@ -35,7 +35,7 @@ class Seeder;
 class Fetcher {
  public:
   // Large blobs open at once: each is one descriptor, and the scheduler's windows need only the first few.
-  static constexpr int kActiveLarge = 32;
+  static constexpr std::size_t kActiveLarge = 32;
   // Small blobs in the scheduler at once; their bytes are bounded there.
   static constexpr int kActiveSmall = 512;
   static constexpr std::chrono::seconds kLockRetry{2};  // another program downloads the same blob
@@ -52,9 +52,9 @@ class Fetcher {
     OriginFile file;  // names the blob, and the repo whose folder it is published in
     SourcePolicy policy = SourcePolicy::automatic;
     Priority priority = Priority::normal;
-    std::uint64_t order = 0;
-    bool shareable = false;  // anyone may download it: neighbours may hear of it
-    Sources before;          // what a former run recorded of its sources
+    std::uint64_t order = 0;  // as in Scheduler::Request
+    bool shareable = false;   // anyone may download it: neighbours may hear of it
+    Sources before;           // what a former run recorded of its sources
   };
   struct View {
     FileState state = FileState::queued;
@@ -112,7 +112,13 @@ class Fetcher {
   [[nodiscard]] Job* find(const BlobId& blob);
   // Leaves no empty file behind for a blob that nobody wants.
   void discard_if_empty(const std::shared_ptr<PartialBlob>& partial);
+  [[nodiscard]] static OrderKey order_key(const Job& job) {
+    return {job.request.priority, job.request.order, job.request.file.blob};
+  }
   void activate();
+  // Makes room for a large blob that comes before one that is being fetched: that one goes back to the queue
+  // with what it has. Whether it found one.
+  bool park_one_behind(const OrderKey& key);
   void open(Job& job);
   void on_opened(const BlobId& blob, std::uint64_t generation, std::shared_ptr<PartialBlob> partial,
                  std::vector<Scheduler::LocalSegment> local);
@@ -136,7 +142,7 @@ class Fetcher {
   Scheduler scheduler_;
   std::map<BlobId, Job> jobs_;
   std::set<OrderKey> queued_;
-  int active_large_ = 0;
+  std::set<OrderKey> active_large_;  // opening, fetching or checking
   int active_small_ = 0;
   std::uint64_t next_generation_ = 1;
   Time limited_until_;

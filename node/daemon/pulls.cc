@@ -282,8 +282,27 @@ void Pulls::choose(PullId id, Files files) {
       });
 }
 
+// Where the line of bytes has got to: the place of the first file that is not done, of all running pulls. A
+// pull that begins there takes turns with the others from its first file on.
+std::uint64_t Pulls::present_place() const {
+  std::optional<std::uint64_t> place;
+  for (const auto& [id, pull] : pulls_) {
+    if (pull.status.state != PullState::running) continue;
+    for (const File& file : pull.files) {
+      if (file.status.state == FileState::held || file.status.state == FileState::failed) continue;
+      if (file.place && (!place || *file.place < *place)) place = file.place;
+    }
+  }
+  return place.value_or(0);
+}
+
 void Pulls::want_files(PullId id) {
   Pull& pull = *find(id);
+  std::uint64_t place = present_place();
+  for (File& file : pull.files) {
+    file.place = place;
+    place += file.status.blob.size;
+  }
   for (std::size_t i = 0; i < pull.files.size(); ++i) {
     const FileStatus& file = pull.files[i].status;
     users_[file.blob].insert({id, i});
@@ -298,7 +317,7 @@ void Pulls::want_files(PullId id) {
     request.file = {file.repo, file.commit_id, file.path, file.blob};
     request.policy = live->status.source;
     request.priority = live->status.priority;
-    request.order = (static_cast<std::uint64_t>(to_int(id)) << 24U) + i;  // older pulls first
+    request.order = live->files[i].place.value_or(0);
     request.shareable = rules_.shareable(file.blob);
     if (const auto row = live->before.find(file.path); row != live->before.end()) {
       request.before = {row->second.bytes_lan, row->second.bytes_origin, row->second.bytes_local};

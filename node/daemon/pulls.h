@@ -66,6 +66,7 @@ class Pulls {
   struct File {
     FileStatus status;
     bool linking = false;
+    std::optional<std::uint64_t> place;  // in the line of bytes that pulls share (Scheduler::Request::order)
   };
   struct Pull {
     PullStatus status;
@@ -89,6 +90,7 @@ class Pulls {
   void check_access(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   void choose(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   void want_files(PullId id);
+  [[nodiscard]] std::uint64_t present_place() const;
   void link(PullId id, std::size_t file, const Fetcher::Sources& bytes);
   void on_linked(PullId id, std::size_t file, const Result<void>& result);
   void maybe_finish(PullId id);

@@ -266,6 +266,12 @@ void SimNode::start(const Action& action) {
     site_.send(*this, tell->to, tell->message);
   } else if (const auto* slice = std::get_if<act::FetchSlice>(&action)) {
     start_fetch(*slice);
+  } else if (const auto* trimmed = std::get_if<act::TrimFetch>(&action)) {
+    const auto it = fetches_.find(trimmed->id);
+    if (it == fetches_.end()) return;
+    it->second.end = std::max(it->second.next + 1, to_int(trimmed->first) + trimmed->count);
+    it->second.keep_connection = false;
+    update_fetching(it->second.key);
   } else if (const auto* cancelled = std::get_if<act::CancelFetch>(&action)) {
     const auto it = fetches_.find(cancelled->id);
     if (it == fetches_.end()) return;
@@ -421,7 +427,7 @@ double SimNode::on_piece_arrived(FetchId id) {
     update_fetching(key);
     return d.geometry.piece_length(key.index, static_cast<PieceIndex>(fetch.next));
   }
-  idle_connections_.push_back(fetch.cap);
+  if (fetch.keep_connection) idle_connections_.push_back(fetch.cap);
   fetch.flow.reset();
   end_fetch(id, {});
   return 0;
@@ -674,6 +680,7 @@ void SimNode::on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece) 
     if (hash != torrent->second.hashes[at(piece)]) {
       scheduler_->on_bad_piece(key, piece, {from}, now);
     } else {
+      scheduler_->on_swarm_bytes(disk(key.blob).geometry.piece_length(key.index, piece), now);
       torrent->second.have |= mask_of(piece);
       Disk& d = disk(key.blob);
       if (!d.held) {

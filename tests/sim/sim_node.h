@@ -68,6 +68,7 @@ class SimNode {
     int end = 0;
     std::optional<FlowId> flow;
     double cap = 0;
+    bool keep_connection = true;
     double reported = 0;      // bytes of the present piece that were reported
     double stall_after = -1;  // bytes, below 0: never
     double cut_after = -1;

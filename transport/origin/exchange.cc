@@ -165,6 +165,11 @@ void Exchange::resume() {
   if (stopped_ || code != CURLE_OK) end_later(CURLE_WRITE_ERROR);
 }
 
+void Exchange::do_not_reuse() {
+  // libcurl looks at it when the transfer ends.
+  if (easy_) curl_easy_setopt(easy_, CURLOPT_FORBID_REUSE, 1L);
+}
+
 void Exchange::finish(int curl_code) {
   detach();
   const auto code = static_cast<CURLcode>(curl_code);

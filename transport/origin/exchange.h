@@ -68,6 +68,8 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   void resume();
+  // Its connection is closed at the end instead of being kept for the next request.
+  void do_not_reuse();
 
   // For CurlLoop: the transfer is over with this CURLcode.
   void finish(int curl_code);

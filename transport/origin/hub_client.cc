@@ -267,6 +267,14 @@ void HubClient::fetch(SliceRequest request) {
   });
 }
 
+void HubClient::trim(FetchId id, std::uint64_t length) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->fetches.contains(id)) return;
+  }
+  impl_->context.loop.post([impl = impl_.get(), id, length] { impl->pool.trim(id, length); });
+}
+
 void HubClient::cancel(FetchId id) {
   {
     // A cancel for nothing, or a second one, would only fill the queue.

@@ -155,6 +155,7 @@ class HubClient final : public Origin {
   // expired (the CDN refuses even a fresh URL), cancelled, and whatever the sink said. The sink is released
   // before on_done. A fetch with the id of a living one is refused as `invalid`.
   void fetch(SliceRequest request) override;
+  void trim(FetchId id, std::uint64_t length) override;
   void cancel(FetchId id) override;
 
   // Take effect at once; running connections above a lowered limit end with their slices.

@@ -56,6 +56,7 @@ void SliceFetch::receive() {
   head_ = {};
   problem_.reset();
   began_at_ = done_;
+  asked_ = left();
   ++context_.requests;
   const std::uint64_t first = request_.offset + done_;
   const ExchangeSpec spec{
@@ -78,6 +79,13 @@ void SliceFetch::receive() {
 void SliceFetch::resume() {
   paused_ = false;
   if (exchange_) exchange_->resume();
+}
+
+bool SliceFetch::trim(std::uint64_t length) {
+  if (length <= done_) return false;
+  request_.length = std::min(request_.length, length);
+  if (exchange_) exchange_->do_not_reuse();
+  return true;
 }
 
 void SliceFetch::abandon() {
@@ -125,19 +133,19 @@ bool SliceFetch::judge_206(const ResponseHead& head) {
                                     " bytes instead of " + std::to_string(request_.file.blob.size));
   }
   const std::uint64_t first = request_.offset + done_;
-  if (range->first != first || range->last != first + left() - 1) {
+  if (range->first != first || range->last != first + asked_ - 1) {
     return wrong(Code::invalid, "sent bytes " + std::to_string(range->first) + "-" +
                                     std::to_string(range->last) + " instead");
   }
-  return judge_body(head, left());
+  return judge_body(head, asked_);
 }
 
 bool SliceFetch::judge_200(const ResponseHead& head) {
   // The whole file is what was asked for only if the slice is the whole file and nothing of it has come.
-  if (request_.offset != 0 || done_ != 0 || request_.length != request_.file.blob.size) {
+  if (request_.offset != 0 || done_ != 0 || asked_ != request_.file.blob.size) {
     return wrong(Code::invalid, "ignored the range and sent the whole file");
   }
-  return judge_body(head, left());
+  return judge_body(head, asked_);
 }
 
 bool SliceFetch::judge_body(const ResponseHead& head, std::uint64_t expected) {
@@ -188,6 +196,11 @@ Exchange::Take SliceFetch::on_body(std::span<const std::byte> bytes) {
   pool_.received(bytes.size());
   context_.bytes_received += bytes.size();
   window_bytes_ += bytes.size();
+  const bool trimmed = asked_ > request_.length - began_at_;
+  if (trimmed && bytes.size() > left()) {
+    context_.bytes_wasted += bytes.size() - left();
+    bytes = bytes.first(left());
+  }
   if (bytes.size() > left()) {
     context_.bytes_wasted += bytes.size();
     wrong(Code::invalid, "sent more bytes than it said");
@@ -201,7 +214,8 @@ Exchange::Take SliceFetch::on_body(std::span<const std::byte> bytes) {
     flushed_at_ = steady_now();  // not `now`: a slow sink would get small writes, and become slower still
   }
   if (now - reported_at_ >= kReportEvery) report(now);
-  return Exchange::Take::taken;
+  // The rest of a trimmed answer is not wanted.
+  return trimmed && left() == 0 ? Exchange::Take::stop : Exchange::Take::taken;
 }
 
 bool SliceFetch::flush() {

@@ -37,6 +37,8 @@ class SliceFetch final : public Exchange::Client {
   // The pool gives a connection.
   void receive();
   void resume();
+  // Ends after this many bytes of the slice and closes the connection. false: it has got as many already.
+  [[nodiscard]] bool trim(std::uint64_t length);
   // Gives up what is under way, keeps what arrived: the bytes still held go to the sink.
   void abandon();
   void drop_sink() { request_.sink.reset(); }
@@ -100,6 +102,7 @@ class SliceFetch final : public Exchange::Client {
   ResponseHead head_;
   std::optional<Error> problem_;
   std::uint64_t began_at_ = 0;  // done_ when the attempt began
+  std::uint64_t asked_ = 0;     // bytes its request asked for; more than left() once the slice was trimmed
   std::string first_etag_;      // of the first good answer, and who gave it
   std::string first_etag_host_;
 

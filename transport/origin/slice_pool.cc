@@ -37,6 +37,13 @@ void SlicePool::start(SliceRequest request, std::function<void()> on_end) {
   reference.locate();
 }
 
+void SlicePool::trim(FetchId id, std::uint64_t length) {
+  SliceFetch* fetch = find(id);
+  if (!fetch || fetch->trim(length)) return;
+  fetch->abandon();
+  end(*fetch, {});
+}
+
 void SlicePool::cancel(FetchId id) {
   SliceFetch* fetch = find(id);
   if (!fetch) return;

@@ -31,6 +31,7 @@ class SlicePool {
 
   // `on_end` is called before the caller's on_done, to free its place in the client's queue.
   void start(SliceRequest request, std::function<void()> on_end);
+  void trim(FetchId id, std::uint64_t length);
   void cancel(FetchId id);
   void cancel_all();
   void set_max_connections(int connections);

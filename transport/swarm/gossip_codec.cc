@@ -73,6 +73,8 @@ void put_body(ByteWriter& w, const msg::Heartbeat& m) {
   w.varint(m.load.download_bytes_per_s);
   w.varint(m.blobs_held);
   w.varint(m.bytes_held);
+  w.varint(m.site_wan_limit);
+  w.u8(m.wan_hungry ? 1 : 0);
 }
 
 void put_body(ByteWriter& w, const msg::Want& m) {
@@ -272,6 +274,8 @@ msg::Heartbeat get(ByteReader& r, const msg::Heartbeat*) {
   if (held > std::numeric_limits<std::uint32_t>::max()) r.refuse("more blobs than can be counted");
   m.blobs_held = static_cast<std::uint32_t>(held);
   m.bytes_held = r.varint();
+  if (r.more()) m.site_wan_limit = r.varint();
+  if (r.more()) m.wan_hungry = (r.u8() & 1U) != 0;
   return m;
 }
 

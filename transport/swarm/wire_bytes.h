@@ -49,6 +49,8 @@ class ByteReader {
 
   [[nodiscard]] bool ok() const { return why_ == nullptr; }
   [[nodiscard]] const char* why() const { return ok() ? "" : why_; }
+  // Whether anything follows: fields that were appended to a message may be missing.
+  [[nodiscard]] bool more() const { return ok() && !in_.empty(); }
   // Records a failure, the first one stays. `why` must outlive the reader: a literal.
   void refuse(const char* why) {
     if (ok()) why_ = why;

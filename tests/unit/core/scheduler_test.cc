@@ -181,6 +181,121 @@ TEST(Alone, ASlowSliceIsHelpedWhenNothingElseIsLeft) {
   EXPECT_EQ(twice, mask_of_run(to_int(slow.first) + slow.count / 2, (slow.count + 1) / 2));
 }
 
+// --- the origin's connections ---
+
+TEST(SlowConnection, EndsWithThePieceInProgressWhenTheOthersAreTwiceAsFast) {
+  Scheduler::Limits limits = with_slices(3);
+  limits.slice_bytes_first = 2 * kMiB;  // eight pieces
+  SchedulerUnderTest t(node_id(100), limits);
+  const BlobId blob = blob_of_size(64 * kMiB);
+  t.want(blob);
+  const auto slices = all_of<act::FetchSlice>(t.turn());
+  ASSERT_THAT(slices, SizeIs(3));
+  t.now += 1s;
+  t.scheduler.on_fetch_progress(slices[0].id, 300 * kKiB, t.now);
+  t.scheduler.on_fetch_progress(slices[1].id, 1024 * kKiB, t.now);
+  t.scheduler.on_fetch_progress(slices[2].id, 1024 * kKiB, t.now);
+  EXPECT_THAT(all_of<act::TrimFetch>(t.turn()), IsEmpty()) << "too early to say";
+  t.now += 2s;
+  const auto actions = t.turn();
+  // 300 KiB are here: the second piece is in progress.
+  EXPECT_THAT(all_of<act::TrimFetch>(actions),
+              ElementsAre(act::TrimFetch{slices[0].id, slices[0].key, slices[0].first, 2}));
+  EXPECT_THAT(all_of<act::TrimFetch>(t.turn_after(1s)), IsEmpty()) << "once is enough";
+}
+
+TEST(SlowConnection, WhatItLeavesIsClaimedByTheNextSlice) {
+  Scheduler::Limits limits = with_slices(3);
+  limits.slice_bytes_first = 2 * kMiB;
+  SchedulerUnderTest t(node_id(100), limits);
+  const BlobId blob = blob_of_size(64 * kMiB);
+  t.want(blob);
+  const auto slices = all_of<act::FetchSlice>(t.turn());
+  ASSERT_THAT(slices, SizeIs(3));
+  t.now += 3s;
+  for (int i = 1; i < 3; ++i) {
+    t.scheduler.on_fetch_progress(slices[static_cast<std::size_t>(i)].id, 1900 * kKiB, t.now);
+  }
+  ASSERT_THAT(all_of<act::TrimFetch>(t.turn()), SizeIs(1));
+  t.deliver(slices[1]);
+  const auto next = all_of<act::FetchSlice>(t.turn());
+  ASSERT_THAT(next, SizeIs(1));
+  EXPECT_EQ(next[0].key, slices[0].key);
+  EXPECT_EQ(to_int(next[0].first), to_int(slices[0].first) + 1);
+  // The slow one delivers the piece it was left with and is done.
+  t.fetched(slices[0].key, to_int(slices[0].first));
+  t.scheduler.on_fetch_done(slices[0].id, {}, t.now);
+  EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), SizeIs(1)) << "its place is free";
+}
+
+TEST(SlowConnection, IsKeptWhenAllAreSlow) {
+  SchedulerUnderTest t(node_id(100), with_slices(3));
+  t.want(blob_of_size(64 * kMiB));
+  const auto slices = all_of<act::FetchSlice>(t.turn());
+  ASSERT_THAT(slices, SizeIs(3));
+  for (int second = 0; second < 4; ++second) {
+    t.now += 1s;
+    for (const auto& slice : slices) t.scheduler.on_fetch_progress(slice.id, 20 * kKiB, t.now);
+    EXPECT_THAT(all_of<act::TrimFetch>(t.turn()), IsEmpty());
+  }
+}
+
+// --- several pulls ---
+
+// The blobs whose pieces the slices ask for, in order.
+std::vector<BlobId> blobs_of(const std::vector<act::FetchSlice>& slices) {
+  std::vector<BlobId> blobs;
+  for (const auto& slice : slices) blobs.push_back(slice.key.blob);
+  return blobs;
+}
+
+TEST(Fairness, BlobsWhosePlacesOverlapTakeTurnsSegmentBySegment) {
+  Scheduler::Limits limits = with_slices(1);
+  limits.slice_bytes_first = 16 * kMiB;  // a whole segment
+  SchedulerUnderTest t(node_id(100), limits);
+  const BlobId first = blob_of_size(64 * kMiB, 1);
+  const BlobId second = blob_of_size(64 * kMiB, 2);
+  t.want(first);
+  t.want(second);
+  std::map<BlobId, int> pieces;
+  for (int turn = 0; turn < 200; ++turn) {
+    for (const auto& slice : all_of<act::FetchSlice>(t.turn_after(10ms))) {
+      pieces[slice.key.blob] += slice.count;
+      t.deliver(slice);
+    }
+    EXPECT_LE(std::abs(pieces[first] - pieces[second]), 64) << "more than a segment apart";
+  }
+  EXPECT_EQ(pieces[first], 256);
+  EXPECT_EQ(pieces[second], 256);
+}
+
+TEST(Fairness, ABlobWithAnEarlierPlaceGoesFirst) {
+  SchedulerUnderTest t(node_id(100), with_slices(1));
+  const BlobId late = blob_of_size(32 * kMiB, 1);
+  const BlobId early = blob_of_size(32 * kMiB, 2);
+  Scheduler::Request request;
+  request.blob = late;
+  request.order = 32 * kMiB;
+  t.scheduler.on_want(request, t.now);
+  request.blob = early;
+  request.order = 0;
+  t.scheduler.on_want(request, t.now);
+  EXPECT_THAT(blobs_of(all_of<act::FetchSlice>(t.turn())), ElementsAre(early));
+}
+
+TEST(Fairness, ThePriorityComesBeforeThePlace) {
+  SchedulerUnderTest t(node_id(100), with_slices(1));
+  Scheduler::Request request;
+  request.blob = blob_of_size(32 * kMiB, 1);
+  t.scheduler.on_want(request, t.now);
+  const BlobId urgent = blob_of_size(32 * kMiB, 2);
+  request.blob = urgent;
+  request.priority = Priority::high;
+  request.order = kGiB;
+  t.scheduler.on_want(request, t.now);
+  EXPECT_THAT(blobs_of(all_of<act::FetchSlice>(t.turn())), ElementsAre(urgent));
+}
+
 // --- together, cold ---
 
 TEST(Cold, WaitsForTheAnswersOfNeighboursButNotForEver) {

@@ -156,6 +156,63 @@ TEST_F(Slices, CanBeCancelledWhereverTheyAre) {
   expect_slice(2000, 1000);
 }
 
+// The first 40,000 bytes come at once, the next ones one by one.
+class TrimmedSlices : public HubFixture {
+ protected:
+  TrimmedSlices() {
+    options.stall_time = std::chrono::seconds(10);
+    on_cdn = [this](const SeenRequest& request) {
+      ScriptedReply out = file_reply(request, content);
+      const std::size_t head = out.bytes.find("\r\n\r\n") + 4;
+      if (out.bytes.size() > head + 40'000) {
+        out.drip = out.bytes.substr(head + 40'000);
+        out.bytes.resize(head + 40'000);
+      }
+      return out;
+    };
+  }
+  // Trims the slice to so many bytes once at least `seen` have come; the slice ends well.
+  void expect_trimmed(std::uint64_t length, std::uint64_t seen, const std::shared_ptr<MemorySink>& sink) {
+    const FetchId id = fetch(0, 200'000, sink);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (progress(id) < seen) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      std::this_thread::yield();
+    }
+    client->trim(id, length);
+    const auto result = wait(id);
+    EXPECT_TRUE(result) << result.error().message;
+    EXPECT_TRUE(content.starts_with(sink->text()));
+  }
+};
+
+TEST_F(TrimmedSlices, EndAtTheirNewLengthOnAConnectionOfTheirOwn) {
+  start();
+  const auto sink = std::make_shared<MemorySink>();
+  expect_trimmed(40'020, 1, sink);
+  EXPECT_EQ(sink->text().size(), 40'020U);
+  expect_slice(0, 1000);
+  EXPECT_NE(cdn.seen().at(0).connection, cdn.seen().at(1).connection) << "the slow one was used again";
+}
+
+TEST_F(TrimmedSlices, ThatHaveMoreAlreadyEndAtOnce) {
+  start();
+  const auto sink = std::make_shared<MemorySink>();
+  expect_trimmed(1000, 1001, sink);
+  EXPECT_GE(sink->text().size(), 1000U);
+}
+
+TEST_F(TrimmedSlices, ToAllOfTheirLengthOnlyLoseTheirConnection) {
+  start();
+  const auto sink = std::make_shared<MemorySink>();
+  const FetchId id = fetch(0, 40'030, sink);
+  client->trim(id, 40'030);
+  EXPECT_TRUE(wait(id));
+  EXPECT_EQ(sink->text(), content.substr(0, 40'030));
+  client->trim(id, 1);  // it has ended
+  expect_slice(0, 1000);
+}
+
 TEST_F(Slices, KeepTheLimitOfConnectionsAndObeyANewOne) {
   std::mutex mutex;
   int open = 0;
