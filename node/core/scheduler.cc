@@ -111,17 +111,14 @@ void Scheduler::on_want(Request request, Time now) {
       w->policy = SourcePolicy::automatic;
       touch_all(*w);
     }
-    if (request.priority >= w->priority) return;
-    const OrderKey before = order_key(*w);
-    w->priority = request.priority;
-    for (auto* set : {&dirty_, &dirty_small_, &hungry_}) {
-      if (set->erase(before) > 0) set->insert(order_key(*w));
-    }
+    if (request.priority >= w->wanted_priority) return;
+    w->wanted_priority = request.priority;
+    set_priority(*w);
     return;
   }
   Wanted& w = wanted_.try_emplace(request.blob, request.blob, limits_).first->second;
   w.policy = request.policy;
-  w.priority = request.priority;
+  w.priority = w.wanted_priority = request.priority;
   w.order = request.order;
   w.shared = request.shared;
   bool anything = false;
@@ -296,10 +293,14 @@ void Scheduler::plan_small_blobs(Time now) {
 }
 
 void Scheduler::plan_large_blobs(Time now) {
-  const auto next_place = [](const Wanted& w) {
-    return place_of(w,
-                    w.touched.empty() ? static_cast<std::uint32_t>(w.segments.size()) : *w.touched.begin());
+  // The next touched segment of a blob, those where programs read first.
+  const auto next_touched = [this](const Wanted& w) {
+    for (const auto& [index, piece] : read_next(w)) {
+      if (w.touched.contains(to_int(index))) return to_int(index);
+    }
+    return w.touched.empty() ? static_cast<std::uint32_t>(w.segments.size()) : *w.touched.begin();
   };
+  const auto next_place = [&](const Wanted& w) { return place_of(w, next_touched(w)); };
   std::set<OrderKey> line;  // the next touched segment of each blob
   for (const OrderKey& key : std::exchange(dirty_, {})) {
     Wanted& w = wanted_.at(std::get<BlobId>(key));
@@ -312,7 +313,7 @@ void Scheduler::plan_large_blobs(Time now) {
       if (w.complete == w.segments.size()) finish_or_check(w, now);
       continue;
     }
-    const std::uint32_t index = *w.touched.begin();
+    const std::uint32_t index = next_touched(w);
     if (!plan_swarm(w, static_cast<SegmentIndex>(index), now)) {
       dirty_.insert(order_key(w));  // no room to load it
       continue;

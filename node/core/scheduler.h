@@ -44,6 +44,9 @@
 //   liars for the price of a few pieces.
 // - Of the nodes that fetch a segment from few holders only some connect to those, the others to them. Why: a
 //   single seed would otherwise send the same rare pieces to several nodes at once.
+// - Where a program reads a blob while it comes in, claims and segment loads begin at its position, and the
+//   blob counts as high priority as long as somebody reads. Why: a reader sees bytes in order, and one that
+//   gets none for ten seconds gives up.
 // - A node that holds pieces nobody else has loads the segment even when it has no room for more. Why: the
 //   others wait for it; its own download can wait.
 //
@@ -94,6 +97,9 @@ class Scheduler {
     Duration sample_patience = std::chrono::seconds(4);
     // Segments loaded beyond loaded_segments because only this node can serve pieces of them.
     int loaded_to_serve = 24;
+    // The same for segments that a program reads at this moment; each reader needs its present and next one.
+    int loaded_to_read = 16;
+    std::size_t readers = 8;  // positions looked at per blob: beyond that everything is read everywhere
     Duration claim_refresh = std::chrono::seconds(1);
     // Claims of one piece that began within so long of each other crossed on the wire; a later one means to
     // help. Far above a LAN round trip and a turn of a busy loop.
@@ -166,6 +172,8 @@ class Scheduler {
   // Wants. REQUIRES: size > 0. Wanting a wanted blob again only raises its priority.
   void on_want(Request request, Time now);
   void on_unwant(const BlobId& blob, Time now);
+  // Where programs read a wanted blob, as offsets in bytes; empty: nobody does any more.
+  void on_readers(const BlobId& blob, const std::vector<std::uint64_t>& offsets, Time now);
   // The blob is complete, its hash matched, it is published; or it is gone from this disk.
   void on_held(const BlobId& blob);
   void on_not_held(const BlobId& blob);
@@ -255,12 +263,14 @@ class Scheduler {
     Geometry geometry;
     BlobCatalogue catalogue;
     SourcePolicy policy = SourcePolicy::automatic;
-    Priority priority = Priority::normal;
+    Priority priority = Priority::normal;  // in force: what was wanted, or high while somebody reads
+    Priority wanted_priority = Priority::normal;
     std::uint64_t order = 0;
     bool shared = true;
     std::vector<Segment> segments;
-    std::set<std::uint32_t> touched;  // segments that may have become ready for the swarm
-    std::uint32_t claim_from = 0;     // no segment before it has anything to claim
+    std::vector<std::pair<SegmentIndex, int>> readers;  // with the piece they are at
+    std::set<std::uint32_t> touched;                    // segments that may have become ready for the swarm
+    std::uint32_t claim_from = 0;                       // no segment before it has anything to claim
     std::uint32_t complete = 0;
     bool started = false;  // neighbours have answered, or were waited for
     Time part_until;       // claims only its own part of each segment until then
@@ -323,6 +333,13 @@ class Scheduler {
   void add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now);
   void reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now);
 
+  // scheduler_readers.cc: blobs that are read while they come in
+  void set_priority(Wanted& w);
+  // The segments that readers are in, and those they come to next, most urgent first.
+  [[nodiscard]] std::vector<std::pair<SegmentIndex, int>> read_next(const Wanted& w) const;
+  // Whether the segment may be loaded for a reader although there is no room otherwise.
+  [[nodiscard]] bool readers_need(const Wanted& w, SegmentIndex index) const;
+
   // scheduler_neighbours.cc: messages and trust
   void tell_wanters(const Wanted& w, const Message& message);
   void answer_want(NodeId to, const std::vector<BlobId>& blobs, bool with_lack);
@@ -344,8 +361,10 @@ class Scheduler {
   [[nodiscard]] PieceMask claimable(const Wanted& w, SegmentIndex index, Time now) const;
   [[nodiscard]] std::uint64_t claimable_bytes() const;
   void plan_claims(Time now);
-  bool find_claim(Wanted& w, Time now);
-  void claim(Wanted& w, SegmentIndex index, PieceMask free, Time now);
+  // The first segment with something to claim, and for a reader's the piece it is at. Moves `claim_from`.
+  std::optional<std::pair<SegmentIndex, std::optional<int>>> find_claim(Wanted& w, Time now);
+  // Starts one slice of the free pieces; a reader's begins at its piece, others at the node's own place.
+  void claim(Wanted& w, SegmentIndex index, PieceMask free, std::optional<int> reader_piece, Time now);
   void start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
                    Time now);
   void help_own_slices(Time now);

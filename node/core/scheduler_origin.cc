@@ -63,8 +63,8 @@ void Scheduler::plan_claims(Time now) {
     Wanted& w = wanted_.at(std::get<BlobId>(*it));
     if (!w.started) {
       ++it;
-    } else if (find_claim(w, now)) {
-      line.insert(place_of(w, w.claim_from));
+    } else if (const auto next = find_claim(w, now)) {
+      line.insert(place_of(w, to_int(next->first)));
       ++it;
     } else {
       it = hungry_.erase(it);  // until something touches the blob
@@ -73,32 +73,36 @@ void Scheduler::plan_claims(Time now) {
   while (!line.empty() && free_slots() > 0) {
     Wanted& w = wanted_.at(std::get<BlobId>(*line.begin()));
     line.erase(line.begin());
-    const auto index = static_cast<SegmentIndex>(w.claim_from);
-    claim(w, index, claimable(w, index, now), now);
-    if (find_claim(w, now)) {
-      line.insert(place_of(w, w.claim_from));
+    if (const auto next = find_claim(w, now)) {
+      claim(w, next->first, claimable(w, next->first, now), next->second, now);
+    }
+    if (const auto after = find_claim(w, now)) {
+      line.insert(place_of(w, to_int(after->first)));
     } else {
       hungry_.erase(order_key(w));
     }
   }
 }
 
-// Moves `claim_from` to the first segment with something to claim; false: there is none.
-bool Scheduler::find_claim(Wanted& w, Time now) {
-  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return false;
+std::optional<std::pair<SegmentIndex, std::optional<int>>> Scheduler::find_claim(Wanted& w, Time now) {
+  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return std::nullopt;
   if (now < w.origin_after) {
     alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)),
           w.origin_after);
-    return false;
+    return std::nullopt;
+  }
+  for (const auto& [index, piece] : read_next(w)) {
+    if (claimable(w, index, now) != 0) return std::pair{index, std::optional<int>(piece)};
   }
   for (; w.claim_from < w.segments.size(); ++w.claim_from) {
-    if (claimable(w, static_cast<SegmentIndex>(w.claim_from), now) != 0) return true;
+    const auto index = static_cast<SegmentIndex>(w.claim_from);
+    if (claimable(w, index, now) != 0) return std::pair{index, std::optional<int>()};
   }
-  return false;
+  return std::nullopt;
 }
 
-// Starts one slice of the free pieces.
-void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, Time now) {
+void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, std::optional<int> reader_piece,
+                      Time now) {
   const bool together = w.shared && w.policy != SourcePolicy::origin_only;
   const auto others = together ? w.catalogue.wanters() : std::vector<NodeId>{};
   const auto nodes = others.size() + 1;
@@ -113,7 +117,8 @@ void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, Time now) {
   bytes = std::min(bytes, claimable_bytes() / (2 * nodes * static_cast<std::uint64_t>(slice_limit())));
   const int share = pieces / static_cast<int>(nodes);
   const int longest = std::max(1, std::min(static_cast<int>(bytes / w.geometry.piece_size()), share));
-  const auto run = choose_run(free, pieces, claim_start(self_, others, pieces), longest);
+  const int start = reader_piece.value_or(claim_start(self_, others, pieces));
+  const auto run = choose_run(free, pieces, start, longest);
   if (run) start_slice(w, index, run->first, run->count, std::nullopt, now);
 }
 

@@ -67,7 +67,7 @@ bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
     if ((segment.known | segment.fetching) == all) return true;
     if (now < segment.ask_after) return true;  // an alarm is set
   }
-  if (!room_to_load() && !others_need(w, index)) return false;
+  if (!room_to_load() && !others_need(w, index) && !readers_need(w, index)) return false;
   if (segment.known == all) {
     load(w, index, now);
   } else {
