@@ -21,6 +21,7 @@ class CompleteFile final : public BlobFile {
   CompleteFile(BlobId id, std::string path, UniqueFd fd)
       : id_(id), path_(std::move(path)), fd_(std::move(fd)) {}
   [[nodiscard]] const BlobId& id() const override { return id_; }
+  [[nodiscard]] int descriptor() const override { return fd_.get(); }
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) override {
     if (offset > id_.size || out.size() > id_.size - offset) {
       return fail(Code::invalid, "a read past the end of " + path_);

@@ -43,6 +43,7 @@ class PartialFile final : public PartialBlob {
 
   // PartialBlob
   [[nodiscard]] const BlobId& id() const override { return id_; }
+  [[nodiscard]] int descriptor() const override { return fd_.get(); }
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) override;
   // Bytes for pieces that are here already are dropped: what was verified is never overwritten.
   Result<void> write_at(std::uint64_t offset, std::span<const std::span<const std::byte>> buffers) override;

@@ -70,7 +70,7 @@ Result<std::vector<std::string>> globs_field(const Json& body, const char* name)
 
 Result<RepoType> repo_type(const std::string& text) {
   if (const auto type = parse_repo_type(text)) return *type;
-  return bad("'" + text.substr(0, 64) + "' is no repo type: it is model or dataset");
+  return bad("'" + text.substr(0, 64) + "' is no repo type: it is model, dataset or space");
 }
 
 Result<RepoRef> repo_ref(const std::string& type, const std::string& name) {

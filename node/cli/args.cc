@@ -184,8 +184,8 @@ std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
     return sub;
   };
   const auto type_option = [&](CLI::App* sub) {
-    sub->add_option("--type", raw.type, "model (the default) or dataset")
-        ->check(CLI::IsMember({"model", "dataset"}))
+    sub->add_option("--type", raw.type, "model (the default), dataset or space")
+        ->check(CLI::IsMember({"model", "dataset", "space"}))
         ->type_name("TYPE");
   };
   const auto globs = [](CLI::App* sub, const char* name, std::vector<std::string>& into, const char* help) {

@@ -109,12 +109,21 @@ std::optional<BlobId> BlobId::from_etag(std::string_view etag, std::uint64_t siz
 }
 
 std::string_view to_string(RepoType type) {
-  return type == RepoType::model ? "model" : "dataset";
+  switch (type) {
+    case RepoType::model:
+      return "model";
+    case RepoType::dataset:
+      return "dataset";
+    case RepoType::space:
+      break;
+  }
+  return "space";
 }
 
 std::optional<RepoType> parse_repo_type(std::string_view text) {
   if (text == "model") return RepoType::model;
   if (text == "dataset") return RepoType::dataset;
+  if (text == "space") return RepoType::space;
   return std::nullopt;
 }
 

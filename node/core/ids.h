@@ -81,8 +81,8 @@ enum class PullId : std::int64_t {};
   return static_cast<std::int64_t>(i);
 }
 
-enum class RepoType : std::uint8_t { model = 1, dataset = 2 };
-[[nodiscard]] std::string_view to_string(RepoType type);  // "model", "dataset"
+enum class RepoType : std::uint8_t { model = 1, dataset = 2, space = 3 };
+[[nodiscard]] std::string_view to_string(RepoType type);  // "model", "dataset", "space"
 [[nodiscard]] std::optional<RepoType> parse_repo_type(std::string_view text);
 
 // A repo as the Hub names it: `org/name`, or a legacy bare `name`.

@@ -29,6 +29,8 @@ class BlobFile {
  public:
   virtual ~BlobFile() = default;
   [[nodiscard]] virtual const BlobId& id() const = 0;
+  // For sendfile(2) only; open as long as this object is. -1: there is none.
+  [[nodiscard]] virtual int descriptor() const { return -1; }
   // Reads exactly out.size() bytes. Errors: io, invalid (past the end).
   virtual Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) = 0;
   // Writes the buffers one after the other from `offset` on. Errors: no_space, io, invalid (past the end).
@@ -54,7 +56,8 @@ struct OriginFile {
   RepoRef repo;
   std::string commit;  // 40 hex
   std::string path;
-  BlobId blob;  // what it has to be: size and linked ETag are held against it
+  BlobId blob;          // what it has to be: size and linked ETag are held against it
+  std::string token{};  // of the program that asked for it; empty: the node's own
 };
 
 struct SliceRequest {

@@ -132,6 +132,13 @@ void Exchange::set_up(const HttpSettings& settings, const ExchangeSpec& spec) {
   }
   if (spec.head) set(CURLOPT_NOBODY, 1L);
   if (!spec.range.empty()) set(CURLOPT_RANGE, spec.range.c_str());
+  if (spec.post) {
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_POSTFIELDS, spec.post->c_str());
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(spec.post->size()));
+    headers_->add("Content-Type: " + spec.content_type);
+    headers_->add("Expect:");  // the body is short: no round trip for a permission
+  }
 
   // Not CURLOPT_ACCEPT_ENCODING: that would decode as well, and a compressed answer is to be refused.
   headers_->add("Accept-Encoding: identity");

@@ -34,9 +34,11 @@ struct HttpSettings {
 struct ExchangeSpec {
   Url url;
   bool head = false;
-  std::string token;            // sent as it is: the caller has held the URL's origin against the Hub's
-  std::string range;            // "0-99"; empty: the whole
-  bool own_connection = false;  // HTTP/1.1
+  std::string token;                  // sent as it is: the caller has held the URL's origin against the Hub's
+  std::string range;                  // "0-99"; empty: the whole
+  const std::string* post = nullptr;  // body of a POST; outlives the exchange
+  std::string content_type{};         // of that body
+  bool own_connection = false;        // HTTP/1.1
   std::chrono::milliseconds time_allowed{};  // for all of it; 0: no limit
 };
 

@@ -18,7 +18,9 @@ class HubCalls::Call final : public Exchange::Client {
         context_(owner.context_),
         spec_(std::move(spec)),
         done_(std::move(done)),
-        url_(spec_.url) {}
+        url_(spec_.url) {
+    if (spec_.patience) give_up_ = context_now() + *spec_.patience;
+  }
   ~Call() override { context_.loop.cancel(timer_); }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -27,18 +29,30 @@ class HubCalls::Call final : public Exchange::Client {
 
   // When its host may be asked.
   [[nodiscard]] Time free_at() const { return context_.pauses.free_at(url_.origin()); }
+  // Whether waiting until then would be too long for whoever asked.
+  [[nodiscard]] bool too_late(Time when) const { return give_up_ && when >= *give_up_; }
+  [[nodiscard]] Error cannot_wait() const {
+    return {Code::rate_limited,
+            url_.origin() + " limits requests: " + spec_.question.text() + " cannot be asked for yet", 0};
+  }
 
   void run() {
     head_ = {};
     body_.clear();
     problem_.reset();
     ++context_.requests;
-    const ExchangeSpec exchange{.url = url_,
-                                .head = spec_.head,
-                                .token = spec_.question.with_token ? context_.token_for(url_) : std::string(),
-                                .range = {},
-                                .own_connection = false,
-                                .time_allowed = context_.options.metadata_timeout};
+    ExchangeSpec exchange{.url = url_,
+                          .head = spec_.head,
+                          .token = spec_.question.with_token ? context_.token_for(url_, spec_.token) : "",
+                          .range = {},
+                          .post = spec_.post ? &*spec_.post : nullptr,
+                          .content_type = spec_.content_type,
+                          .own_connection = false,
+                          .time_allowed = context_.options.metadata_timeout};
+    if (give_up_) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*give_up_ - context_now());
+      exchange.time_allowed = std::max(std::chrono::milliseconds(1), left);
+    }
     exchange_ = std::make_unique<Exchange>(context_.loop, context_.http, exchange, *this);
   }
 
@@ -67,7 +81,7 @@ class HubCalls::Call final : public Exchange::Client {
   }
 
   Exchange::Take on_body(std::span<const std::byte> bytes) override {
-    if (head_.status / 100 != 2) {
+    if (head_.status / 100 != 2 && (!spec_.as_it_is || is_redirect(head_.status))) {
       // The text of an error or redirect is not used; a long one is not waited for.
       ignored_ += bytes.size();
       return ignored_ <= kIgnoredMax ? Exchange::Take::taken : Exchange::Take::stop;
@@ -90,13 +104,19 @@ class HubCalls::Call final : public Exchange::Client {
     owner_.slot_free();
     if (problem_) return owner_.end(*this, fail(std::move(*problem_)));
     // An error's or redirect's head is enough, even if its body did not come whole.
-    if (head_.status >= 300) return on_other_status();
+    if (head_.status >= 300 && (!spec_.as_it_is || is_redirect(head_.status))) return on_other_status();
     if (end.error)
       return end.passing ? try_again(std::move(*end.error)) : owner_.end(*this, fail(*end.error));
+    if (spec_.as_it_is && head_.status == 429) context_.note_limited(url_, head_, 1);
+    if (spec_.as_it_is && is_passing_trouble(head_.status) && failures_ + 1 < spec_.max_attempts) {
+      return try_again({Code::unavailable, url_.origin() + " answers " + std::to_string(head_.status), 0});
+    }
     owner_.end(*this, HubAnswer{url_, std::move(head_), std::move(body_), std::nullopt});
   }
 
  private:
+  static Time context_now() { return std::chrono::steady_clock::now(); }
+
   static constexpr std::size_t kIgnoredMax = 64 * kKiB;
 
   void on_other_status() {
@@ -148,6 +168,7 @@ class HubCalls::Call final : public Exchange::Client {
   void try_again(Error error) {
     if (++failures_ >= spec_.max_attempts) return owner_.end(*this, fail(std::move(error)));
     const Time when = std::chrono::steady_clock::now() + context_.backoff(failures_);
+    if (too_late(when)) return owner_.end(*this, fail(std::move(error)));
     hops_ = 0;
     url_ = spec_.url;
     wait_until(when);
@@ -176,6 +197,7 @@ class HubCalls::Call final : public Exchange::Client {
   int limited_in_a_row_ = 0;
   Time limited_since_{};
   bool refused_before_ = false;
+  std::optional<Time> give_up_;
 };
 
 HubCalls::HubCalls(OriginContext& context) : context_(context) {}
@@ -217,6 +239,10 @@ void HubCalls::pump() {
     Call& call = *found->second;
     const Time free_at = call.free_at();
     if (free_at > std::chrono::steady_clock::now()) {
+      if (call.too_late(free_at)) {
+        end(call, fail(call.cannot_wait()));
+        continue;
+      }
       call.wait_until(free_at);
       continue;
     }

@@ -8,6 +8,7 @@
 #include "transport/origin/exchange.h"
 #include "transport/origin/origin_context.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -24,6 +25,14 @@ struct HubCallSpec {
   HubQuestion question;  // for messages; with_token decides whether the token goes along
   Url url;
   bool head = false;
+  std::string token;                                  // of whom this is asked for; empty: the node's own
+  std::optional<std::string> post;                    // the body of a POST
+  std::string content_type;                           // of that body
+  std::optional<std::chrono::milliseconds> patience;  // give up with `timeout` when it is over
+  // The answer is wanted as it is, whatever its status: only redirects inside the Hub are followed, and
+  // passing trouble is asked again. A host that has to be left alone longer than `patience` is
+  // `rate_limited`.
+  bool as_it_is = false;
   std::size_t max_body = 0;
   int max_attempts = 1;  // in all, when trouble passes
   // A redirect to another origin ends the call (resolve), or is followed without the token (small files).
@@ -34,7 +43,7 @@ struct HubCallSpec {
 
 struct HubAnswer {
   Url url;            // that gave the answer
-  ResponseHead head;  // 2xx, or 3xx if `foreign`
+  ResponseHead head;  // 2xx, 3xx if `foreign`, or anything if it was wanted as it is
   std::string body;
   std::optional<Url> foreign;  // where the Hub redirected to, outside of itself
 };

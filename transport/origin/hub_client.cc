@@ -88,6 +88,7 @@ struct HubClient::Impl {
   void resolve(const RepoRef& repo, const std::string& revision, const Done<RepoInfo>& done);
   void fetch_small(const OriginFile& file, const Done<std::vector<std::byte>>& done);
   void is_public(const OriginFile& file, const Done<bool>& done);
+  void ask(const Ask& ask, const Done<Reply>& done);
 
   const std::function<void(FetchId, Result<void>)> on_done;
 
@@ -189,6 +190,7 @@ void HubClient::Impl::fetch_small(const OriginFile& file, const Done<std::vector
   spec.question = context.question(file.repo, file.commit, file.path);
   spec.url = context.resolve_url(file);
   spec.max_body = file.blob.size;
+  spec.token = file.token;
   spec.follow_foreign = true;
   spec.check = [file](const ResponseHead& head) { return identity_mismatch(file, head); };
   calls.start(std::move(spec), [this, file, done](Result<HubAnswer> answer) {
@@ -201,6 +203,44 @@ void HubClient::Impl::fetch_small(const OriginFile& file, const Done<std::vector
                        answer->head.status));
     }
     done(to_bytes(answer->body));
+  });
+}
+
+std::string HubClient::Reply::header(std::string_view lower_case_name) const {
+  for (const auto& [name, value] : headers) {
+    if (name == lower_case_name) return value;
+  }
+  return {};
+}
+
+void HubClient::ask(Ask ask, Done<Reply> done) {
+  std::optional<Error> bad;
+  if (!ask.path.starts_with('/')) bad = Error{Code::invalid, "not a path of the Hub", 0};
+  impl_->call<Reply>(std::move(done), std::move(bad),
+                     [impl = impl_.get(), ask = std::move(ask)](const Done<Reply>& on_result) {
+                       impl->ask(ask, on_result);
+                     });
+}
+
+void HubClient::Impl::ask(const Ask& ask, const Done<Reply>& done) {
+  HubCallSpec spec;
+  spec.question.path = ask.path;
+  spec.question.host = context.hub.origin();
+  spec.question.with_token = ask.use_own_token || !ask.token.empty();
+  spec.url = context.hub;
+  spec.url.path += ask.path;
+  spec.url.query = ask.query;
+  spec.head = ask.method == "HEAD";
+  spec.max_body = context.options.max_tree_page_bytes;
+  spec.max_attempts = 2;
+  if (!ask.use_own_token) spec.token = ask.token;
+  if (ask.method == "POST") spec.post = ask.body;
+  spec.content_type = ask.content_type;
+  spec.patience = ask.patience;
+  spec.as_it_is = true;
+  calls.start(std::move(spec), [done](Result<HubAnswer> answer) {
+    if (!answer) return done(fail(std::move(answer.error())));
+    done(Reply{answer->head.status, std::move(answer->head.headers), std::move(answer->body)});
   });
 }
 

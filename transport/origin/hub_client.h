@@ -40,6 +40,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -144,6 +146,29 @@ class HubClient final : public Origin {
   // A whole file of at most kSmallBlobMax, by one plain GET. Length and ETag are held against `file.blob`;
   // the hash is the caller's to verify.
   void fetch_small(OriginFile file, Done<std::vector<std::byte>> done);
+
+  // A question that a program asked the node, passed on to the Hub as it is, with that program's token or
+  // none. The answer comes whatever its status is; redirects inside the Hub are followed, passing trouble is
+  // asked again once, and a 429 is the program's to wait out. `X-Repo-Commit` and `Location` of a redirect to
+  // another host are in the answer's headers; its signed URL must not be given on.
+  // Errors: unavailable, timeout, rate_limited (the Hub is being left alone), invalid, cancelled.
+  struct Ask {
+    std::string method = "GET";                 // GET, HEAD or POST
+    std::string path;                           // escaped, from "/" on
+    std::string query;                          // escaped, without "?"
+    std::string body;                           // of a POST
+    std::string content_type;                   // of that body
+    std::string token;                          // the program's
+    bool use_own_token = false;                 // the node's instead
+    std::chrono::milliseconds patience{8'000};  // Python's HEAD gives up after 10 s
+  };
+  struct Reply {
+    int status = 0;
+    std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+    std::string body;
+    [[nodiscard]] std::string header(std::string_view lower_case_name) const;
+  };
+  void ask(Ask ask, Done<Reply> done);
 
   // Whether anyone may download the content: one HEAD of `/resolve/{commit}/{path}` without the token. Why
   // not the fields of the repo's info: they answer for gated repos too, and a Hub may leave them out; whether

@@ -19,8 +19,7 @@ Error repo_not_found(const HubQuestion& question, int status) {
 }
 
 Error gated(const HubQuestion& question, int status) {
-  const std::string page =
-      question.host + (question.repo.type == RepoType::dataset ? "/datasets/" : "/") + question.repo.name;
+  const std::string page = question.host + std::string(web_prefix(question.repo.type)) + question.repo.name;
   std::string message = repo_text(question) + " is gated: accept its conditions at " + page;
   message += question.with_token ? " with the account of this token" : " and set a token (HF_TOKEN)";
   return {Code::gated, std::move(message), status};
@@ -42,7 +41,20 @@ Error unauthorized(const HubQuestion& question, int status) {
 
 }  // namespace
 
+std::string_view web_prefix(RepoType type) {
+  switch (type) {
+    case RepoType::model:
+      return "/";
+    case RepoType::dataset:
+      return "/datasets/";
+    case RepoType::space:
+      break;
+  }
+  return "/spaces/";
+}
+
 std::string HubQuestion::text() const {
+  if (repo.name.empty()) return printable(path);
   std::string out;
   if (!path.empty()) out = printable(path) + " of ";
   out += repo_text(*this);

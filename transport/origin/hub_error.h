@@ -7,8 +7,12 @@
 #include "transport/origin/response_head.h"
 
 #include <string>
+#include <string_view>
 
 namespace shoal {
+
+// What stands before a repo's name in its pages and files: "/", "/datasets/" or "/spaces/".
+[[nodiscard]] std::string_view web_prefix(RepoType type);
 
 // What was asked; for the sentence.
 struct HubQuestion {

@@ -43,8 +43,8 @@ Url OriginContext::api_url(const RepoRef& repo, std::string_view what, std::stri
 
 Url OriginContext::resolve_url(const OriginFile& file) const {
   Url url = hub;
-  url.path += (file.repo.type == RepoType::dataset ? "/datasets/" : "/") + escape_path(file.repo.name) +
-              "/resolve/" + escape_segment(file.commit) + "/" + escape_path(file.path);
+  url.path += std::string(web_prefix(file.repo.type)) + escape_path(file.repo.name) + "/resolve/" +
+              escape_segment(file.commit) + "/" + escape_path(file.path);
   return url;
 }
 

@@ -43,7 +43,12 @@ struct OriginContext {
 
   [[nodiscard]] bool is_hub(const Url& url) const { return url.same_origin(hub); }
   // The token if the URL is the Hub's, else nothing.
-  [[nodiscard]] std::string token_for(const Url& url) const { return is_hub(url) ? token : std::string(); }
+  [[nodiscard]] std::string token_for(const Url& url) const { return token_for(url, token); }
+  // The same with a token that a program brought along; an empty one means the node's own.
+  [[nodiscard]] std::string token_for(const Url& url, const std::string& brought) const {
+    if (!is_hub(url)) return {};
+    return brought.empty() ? token : brought;
+  }
 
   [[nodiscard]] Url api_url(const RepoRef& repo, std::string_view what, std::string_view revision,
                             std::string query = {}) const;

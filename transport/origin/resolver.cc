@@ -9,10 +9,11 @@ namespace shoal {
 
 Resolver::Resolver(OriginContext& context, HubCalls& calls) : context_(context), calls_(calls) {}
 
-// The blob is part of the key: an answer is held against one blob only.
+// The blob is part of the key: an answer is held against one blob only. So is the token: a signed URL is for
+// whom it was given to.
 std::string Resolver::key_of(const OriginFile& file) {
   return std::string(to_string(file.repo.type)) + "\n" + file.repo.name + "\n" + file.commit + "\n" +
-         file.path + "\n" + file.blob.text() + "\n" + std::to_string(file.blob.size);
+         file.path + "\n" + file.blob.text() + "\n" + std::to_string(file.blob.size) + "\n" + file.token;
 }
 
 void Resolver::find(const OriginFile& file, Done done) {
@@ -45,6 +46,7 @@ void Resolver::ask(const std::string& key, const OriginFile& file) {
   spec.question = context_.question(file.repo, file.commit, file.path);
   spec.url = context_.resolve_url(file);
   spec.head = true;
+  spec.token = file.token;
   spec.max_attempts = context_.options.max_attempts;  // part of a slice: nobody waits for this answer alone
   spec.check = [file](const ResponseHead& head) { return identity_mismatch(file, head); };
   calls_.start(std::move(spec), [this, key](Result<HubAnswer> answer) { on_answer(key, std::move(answer)); });

@@ -62,7 +62,7 @@ void SliceFetch::receive() {
   const ExchangeSpec spec{
       .url = url_,
       .head = false,
-      .token = context_.token_for(url_),
+      .token = context_.token_for(url_, request_.file.token),
       .range = std::to_string(first) + "-" + std::to_string(request_.offset + request_.length - 1),
       .own_connection = true,
       .time_allowed = {}};
