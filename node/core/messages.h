@@ -22,6 +22,8 @@ inline constexpr std::size_t kSegmentsPerMessage = 4096;
 inline constexpr std::size_t kNodeNameBytes = 64;
 inline constexpr std::size_t kVersionBytes = 32;
 inline constexpr std::size_t kNeighbourAddresses = 64;
+inline constexpr std::size_t kListingPartBytes = 256 * kKiB;  // a model's listing is 2 to 20 KiB
+inline constexpr std::uint64_t kListingBytesMax = 32 * kMiB;  // 200,000 files, the most of any repo
 }  // namespace limits
 
 // An address of a neighbour's swarm port, e.g. "10.0.0.7" and 8421.
@@ -138,6 +140,30 @@ struct Neighbours {
   bool operator==(const Neighbours&) const = default;
 };
 
+// "Do you have the list of files of a commit, and may anyone have it?" `key` names repo and commit without
+// saying them: SHA-256 of "<type>/<name>@<commit>". Nobody can guess the commit of a repo that he may not
+// see. Answered by Listing: with the part from `offset` on, or none of it when the offset is kListingAsk.
+struct AskListing {
+  Hash256 key;
+  std::uint64_t offset = 0;
+  bool operator==(const AskListing&) const = default;
+};
+inline constexpr std::uint64_t kListingAsk = ~std::uint64_t{0};
+
+enum class ListingState : std::uint8_t {
+  lack = 0,
+  have = 1,
+  asking = 2,  // the Hub is being asked: told again once it has answered
+};
+struct Listing {
+  Hash256 key;
+  ListingState state = ListingState::lack;
+  std::uint64_t size = 0;  // of the whole document
+  std::uint64_t offset = 0;
+  std::vector<std::byte> bytes;
+  bool operator==(const Listing&) const = default;
+};
+
 // "I am stopping": claims lapse at once instead of after the expiry.
 struct Bye {
   bool operator==(const Bye&) const = default;
@@ -145,8 +171,9 @@ struct Bye {
 
 }  // namespace msg
 
-using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
-                             msg::HaveSegments, msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment,
-                             msg::SegmentOpen, msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye>;
+using Message =
+    std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs, msg::HaveSegments,
+                 msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::SegmentOpen, msg::AskBlob,
+                 msg::BlobBytes, msg::Neighbours, msg::Bye, msg::AskListing, msg::Listing>;
 
 }  // namespace shoal

@@ -29,6 +29,8 @@ enum class Type : std::uint8_t {
   blob_bytes = 13,
   neighbours = 14,
   bye = 15,
+  ask_listing = 16,
+  listing = 17,
 };
 
 constexpr std::size_t kAddressTextMax = 45;  // INET6_ADDRSTRLEN without its NUL
@@ -139,6 +141,20 @@ void put_body(ByteWriter& w, const msg::Neighbours& m) {
 
 void put_body(ByteWriter&, const msg::Bye&) {}
 
+void put_body(ByteWriter& w, const msg::AskListing& m) {
+  w.bytes(m.key.bytes);
+  w.u64(m.offset);
+}
+void put_body(ByteWriter& w, const msg::Listing& m) {
+  w.bytes(m.key.bytes);
+  w.u8(static_cast<std::uint8_t>(m.state));
+  w.varint(m.size);
+  w.varint(m.offset);
+  const std::size_t length = std::min(m.bytes.size(), limits::kListingPartBytes);
+  w.varint(length);
+  w.bytes(std::span(m.bytes).first(length));
+}
+
 constexpr Type type_of(const msg::Hello*) {
   return Type::hello;
 }
@@ -183,6 +199,12 @@ constexpr Type type_of(const msg::Neighbours*) {
 }
 constexpr Type type_of(const msg::Bye*) {
   return Type::bye;
+}
+constexpr Type type_of(const msg::AskListing*) {
+  return Type::ask_listing;
+}
+constexpr Type type_of(const msg::Listing*) {
+  return Type::listing;
 }
 
 // ---------------------------------------------------------------- reading
@@ -358,6 +380,30 @@ msg::Neighbours get(ByteReader& r, const msg::Neighbours*) {
 
 msg::Bye get(ByteReader&, const msg::Bye*) {
   return {};
+}
+
+msg::AskListing get(ByteReader& r, const msg::AskListing*) {
+  msg::AskListing m;
+  r.bytes(m.key.bytes);
+  m.offset = r.u64();
+  return m;
+}
+
+msg::Listing get(ByteReader& r, const msg::Listing*) {
+  msg::Listing m;
+  r.bytes(m.key.bytes);
+  const auto state = r.u8();
+  if (state > static_cast<std::uint8_t>(msg::ListingState::asking)) r.refuse("unknown state of a listing");
+  m.state = static_cast<msg::ListingState>(state);
+  m.size = r.varint();
+  m.offset = r.varint();
+  if (m.size > limits::kListingBytesMax) r.refuse("listing larger than any accepted");
+  const std::size_t length = r.count(limits::kListingPartBytes, 1);
+  if (length > 0 && (m.offset > m.size || length > m.size - m.offset)) r.refuse("part outside its listing");
+  if (!r.ok()) return m;
+  m.bytes.resize(length);
+  r.bytes(std::span(m.bytes));
+  return m;
 }
 
 using Decoded = Result<std::optional<Message>>;

@@ -47,6 +47,9 @@ std::vector<Message> one_of_each() {
       msg::BlobBytes{config(3), {std::byte{1}, std::byte{2}, std::byte{3}}},
       msg::Neighbours{{{"10.0.0.7", 8421}, {"fd00::1", 1}}},
       msg::Bye{},
+      msg::AskListing{Hash256{filled<32>(4)}, msg::kListingAsk},
+      msg::Listing{Hash256{filled<32>(4)}, msg::ListingState::asking, 0, 0, {}},
+      msg::Listing{Hash256{filled<32>(4)}, msg::ListingState::have, 1000, 998, {std::byte{7}, std::byte{9}}},
   };
 }
 
