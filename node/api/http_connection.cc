@@ -90,9 +90,11 @@ void HttpConnection::close() {
   closed_ = true;
   timer_.cancel();
   stream_body_.reset();
+  file_body_.reset();
+  region_ = {};
   ErrorCode ignored;
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  stream_.close();
+  if (!sending_) stream_.close();
   host_.closed(shared_from_this());
 }
 
@@ -179,6 +181,8 @@ void HttpConnection::on_request() {
   if (!target) return close();
   HttpRequest request = to_request(message, std::move(*target), remote_);
   request.body = std::move(message.body());
+  // The API's own token has done its work; what is left of the header is a program's token for the Hub.
+  if (!host_.rules.bearer_token.empty()) request.headers.erase("authorization");
   waiting_for_answer_ = true;
   timer_.expires_after(host_.options.handler_timeout);
   timer_.async_wait([self = shared_from_this(), number = request_](ErrorCode error) {
@@ -207,10 +211,17 @@ void HttpConnection::write(HttpResponse response) {
   header_.keep_alive(keep_alive_);
   body_.clear();
   stream_body_.reset();
+  file_body_.reset();
   const bool bodiless = head_ || response.status == 204 || response.status == 304;
   if (auto* text = std::get_if<std::string>(&response.body)) {
-    if (response.status != 204 && response.status != 304) header_.content_length(text->size());
+    if (response.status != 204 && response.status != 304) {
+      header_.content_length(head_ && response.head_length ? *response.head_length : text->size());
+    }
     if (!bodiless) body_ = std::move(*text);
+  } else if (auto* file = std::get_if<std::shared_ptr<FileStream>>(&response.body)) {
+    stream_left_ = (*file)->length();
+    header_.content_length(*stream_left_);
+    if (!bodiless) file_body_ = std::move(*file);
   } else {
     auto body = std::get<std::shared_ptr<BodyStream>>(std::move(response.body));
     stream_left_ = body->length();
@@ -225,10 +236,9 @@ void HttpConnection::write(HttpResponse response) {
   stream_.expires_after(host_.options.write_timeout);
   http::async_write_header(stream_, *serializer_, [self = shared_from_this()](ErrorCode error, std::size_t) {
     if (error) return self->close();
-    if (self->stream_body_) {
-      self->watch_for_hangup();
-      return self->pump();
-    }
+    if (self->stream_body_ || self->file_body_) self->watch_for_hangup();
+    if (self->stream_body_) return self->pump();
+    if (self->file_body_) return self->next_region();
     self->write_bytes(self->body_, [self] { self->finish(); });
   });
 }
@@ -267,8 +277,7 @@ void HttpConnection::on_stream_bytes(std::uint64_t request, Result<std::string> 
     return;
   }
   timer_.cancel();
-  // The header is gone already; cutting the connection is the one way left to say that the body is not whole.
-  if (!bytes) return close();
+  if (!bytes) return cut();
   if (bytes->empty()) {
     stream_body_.reset();
     if (stream_left_) return *stream_left_ == 0 ? finish() : close();
@@ -313,9 +322,19 @@ void HttpConnection::watch_for_hangup() {
                                 auto self = weak.lock();
                                 if (!self || error || self->closed_ || self->request_ != number) return;
                                 ErrorCode ignored;
-                                if (self->stream_body_ && self->stream_.socket().available(ignored) == 0)
+                                const bool streaming = self->stream_body_ || self->file_body_;
+                                if (streaming && self->stream_.socket().available(ignored) == 0)
                                   self->close();
                               });
+}
+
+// The header is gone already; ending the connection is the one way left to say that the body is not whole.
+// Not by a reset, which clients take for trouble of the network and some of them answer by starting over.
+void HttpConnection::cut() {
+  stream_body_.reset();
+  file_body_.reset();
+  keep_alive_ = false;
+  finish();
 }
 
 void HttpConnection::finish() {

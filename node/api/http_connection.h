@@ -3,6 +3,7 @@
 // Private to the HTTP server. Everything runs on the server's thread.
 #pragma once
 
+#include "node/api/file_sender.h"
 #include "node/api/http_server.h"
 #include "node/api/request_guard.h"
 
@@ -29,6 +30,7 @@ class HttpConnection;
 struct ConnectionHost {
   HttpServerOptions options;
   GuardRules rules;
+  std::unique_ptr<FileSender> sender;
   std::function<void(const std::shared_ptr<HttpConnection>&, const HttpRequest&, std::uint64_t request)>
       dispatch;
   std::function<void(const std::shared_ptr<HttpConnection>&)> closed;
@@ -66,6 +68,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_stream_bytes(std::uint64_t request, Result<std::string> bytes);
   void watch_for_hangup();
   void finish();
+  void cut();
+
+  // http_file_body.cc
+  void next_region();
+  void on_region(std::uint64_t request, Result<FileRegion> region);
+  void send_region();
+  void on_sent(FileSender::Outcome outcome);
+  void wait_until_writable();
   void linger();
 
   std::shared_ptr<boost::asio::io_context> io_;
@@ -90,6 +100,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string body_;
   std::shared_ptr<BodyStream> stream_body_;
   std::optional<std::uint64_t> stream_left_;  // nullopt: chunked
+  std::shared_ptr<FileStream> file_body_;
+  FileRegion region_;     // of file_body_: what is left of the present one
+  bool sending_ = false;  // a thread of the sender has the socket: it must not be closed
   bool keepalive_in_flight_ = false;
   std::optional<Result<std::string>> arrived_;  // the stream's bytes that came meanwhile
 };

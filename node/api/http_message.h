@@ -1,6 +1,7 @@
 // One HTTP request and its answer, free of any HTTP library's types.
 #pragma once
 
+#include "node/core/ports.h"
 #include "node/core/result.h"
 
 #include <cstdint>
@@ -47,10 +48,33 @@ class BodyStream {
   [[nodiscard]] virtual std::string keepalive() const { return {}; }
 };
 
+// A run of bytes of a file.
+struct FileRegion {
+  std::shared_ptr<BlobFile> file;  // its descriptor() is sent from
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// A body of known length out of a file that is here, or is still coming in: regions in order, each as soon as
+// its bytes may be sent. They go from the page cache to the socket (sendfile); no byte is held in memory.
+//
+// Threads: as BodyStream. An error, or a region of length 0, cuts the body: the connection ends short of
+// Content-Length, which is how a client learns that the body is not whole.
+class FileStream {
+ public:
+  using Ready = std::function<void(Result<FileRegion>)>;
+
+  virtual ~FileStream() = default;
+  [[nodiscard]] virtual std::uint64_t length() const = 0;
+  virtual void next(Ready ready) = 0;
+};
+
 struct HttpResponse {
   unsigned status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
-  std::variant<std::string, std::shared_ptr<BodyStream>> body;
+  std::variant<std::string, std::shared_ptr<BodyStream>, std::shared_ptr<FileStream>> body;
+  // Content-Length of an answer to HEAD, where there is no body to take it from.
+  std::optional<std::uint64_t> head_length = std::nullopt;
 
   HttpResponse& with(std::string name, std::string value) {
     headers.emplace_back(std::move(name), std::move(value));

@@ -40,6 +40,7 @@ class HttpServer::Core : public std::enable_shared_from_this<HttpServer::Core> {
                      [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     }
     host_.rules = {options.host_names, options.bearer_token};
+    host_.sender = std::make_unique<FileSender>(options.file_threads);
     host_.options = std::move(options);
     host_.dispatch = [this](const auto& connection, const HttpRequest& request, std::uint64_t number) {
       handler_(request, responder(connection, number));

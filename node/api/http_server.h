@@ -23,13 +23,19 @@ struct HttpServerOptions {
   std::string bearer_token;  // wanted from everybody when set; REQUIRED unless listening on loopback
   std::string server_name = "shoald";  // the Server header
 
-  std::size_t connections_max = 256;                   // a page, a few scripts and a scraper use ten
-  std::size_t header_bytes_max = 16 * 1024;            // several times what browsers send
-  std::size_t body_bytes_max = 1024 * 1024;            // the largest request is a pull with a list of globs
-  std::chrono::milliseconds header_timeout{10'000};    // for the whole header, from its first byte on
-  std::chrono::milliseconds body_timeout{30'000};      // for the whole body
-  std::chrono::milliseconds idle_timeout{75'000};      // between requests; longer than a scraper's interval
-  std::chrono::milliseconds write_timeout{30'000};     // without any byte taken by the client
+  // A page, scripts and a scraper use ten; a program that downloads through the node 8 to 100. Each is one
+  // descriptor and some 30 KiB.
+  std::size_t connections_max = 512;
+  std::size_t header_bytes_max = 16 * 1024;          // several times what browsers send
+  std::size_t body_bytes_max = 1024 * 1024;          // the largest request is a pull with a list of globs
+  std::chrono::milliseconds header_timeout{10'000};  // for the whole header, from its first byte on
+  std::chrono::milliseconds body_timeout{30'000};    // for the whole body
+  std::chrono::milliseconds idle_timeout{75'000};    // between requests; longer than a scraper's interval
+  std::chrono::milliseconds write_timeout{30'000};   // without any byte taken by the client
+  // The same in the body of a file: its receiver may be busy writing to a slow disk, and costs no memory
+  // here.
+  std::chrono::milliseconds file_stall_timeout{120'000};
+  int file_threads = 4;  // wait for the disk in sendfile(2): as many as there are cold files read at once
   std::chrono::milliseconds stream_keepalive{15'000};  // for bodies that wait (BodyStream::keepalive)
   std::chrono::milliseconds handler_timeout{60'000};   // for the handler's answer
 };

@@ -22,6 +22,15 @@ std::vector<std::string> split(std::string_view path) {
   }
 }
 
+template <typename Handler>
+void guarded(const Responder& respond, const Handler& handler) {
+  try {
+    handler();
+  } catch (const std::exception& e) {
+    respond(error_answer(500, "io", std::string("the request could not be handled: ") + e.what()));
+  }
+}
+
 bool is_parameter(const std::string& segment) {
   return segment.starts_with('{') && segment.ends_with('}');
 }
@@ -65,16 +74,14 @@ void Router::handle(const HttpRequest& request, Responder respond) const {
   for (const Route& route : routes_) {
     if (!match(route, segments, params)) continue;
     if (route.method == request.method) {
-      try {
-        route.handler(request, params, respond);
-      } catch (const std::exception& e) {
-        respond(error_answer(500, "io", std::string("the request could not be handled: ") + e.what()));
-      }
-      return;
+      return guarded(respond, [&] { route.handler(request, params, respond); });
     }
     if (allow.find(route.method) == std::string::npos) allow += (allow.empty() ? "" : ", ") + route.method;
     if (route.method == "GET") allow += ", HEAD";
   }
+  bool answered = false;
+  if (allow.empty() && fallback_) guarded(respond, [&] { answered = fallback_(request, respond); });
+  if (answered) return;
   if (allow.empty()) {
     return respond(error_answer(404, "not_found", "there is nothing at " + request.path.substr(0, 200)));
   }

@@ -20,6 +20,9 @@ using RouteHandler = std::function<void(const HttpRequest&, const PathParams&, R
 class Router {
  public:
   void add(std::string method, std::string_view pattern, RouteHandler handler);
+  // Gets what no pattern matches, whatever the method. False: it does not answer that, which makes it a 404.
+  using Fallback = std::function<bool(const HttpRequest&, const Responder&)>;
+  void set_fallback(Fallback handler) { fallback_ = std::move(handler); }
   void handle(const HttpRequest& request, Responder respond) const;
 
  private:
@@ -31,6 +34,7 @@ class Router {
   [[nodiscard]] static bool match(const Route& route, const std::vector<std::string>& segments,
                                   PathParams& params);
   std::vector<Route> routes_;
+  Fallback fallback_;
 };
 
 }  // namespace shoal

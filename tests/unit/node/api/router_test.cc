@@ -74,6 +74,20 @@ TEST_F(RouterTest, AWrongMethodIs405WithTheRightOnes) {
   EXPECT_EQ(answer.header("Allow"), "GET, HEAD, POST");
 }
 
+TEST_F(RouterTest, TheFallbackGetsWhatNoPatternMatchesAndMayDecline) {
+  router_.set_fallback([](const HttpRequest& request, const Responder& respond) {
+    if (request.path != "/org/name/resolve/main/x") return false;
+    HttpResponse response;
+    response.body = request.method;
+    respond(std::move(response));
+    return true;
+  });
+  EXPECT_EQ(ask("GET", "/org/name/resolve/main/x").body(), "GET");
+  EXPECT_EQ(ask("BREW", "/org/name/resolve/main/x").body(), "BREW");
+  EXPECT_EQ(ask("GET", "/other").response.status, 404U);
+  EXPECT_EQ(ask("PUT", "/a").response.status, 405U) << "a known path is not the fallback's";
+}
+
 TEST_F(RouterTest, AHandlerThatThrowsIs500) {
   const auto answer = ask("GET", "/broken");
   EXPECT_EQ(answer.response.status, 500U);
