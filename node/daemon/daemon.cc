@@ -1,6 +1,7 @@
 #include "node/daemon/daemon.h"
 
 #include "node/daemon/service_notify.h"
+#include "node/endpoint/hub_endpoint.h"
 #include "node/version.h"
 #include "transport/origin/hub_settings.h"
 
@@ -81,6 +82,10 @@ Result<void> Daemon::run() {
   swarm_.reset();
   hub_.reset();
   loop_.join_workers();
+  endpoint_.reset();
+  listings_.reset();
+  listing_exchange_.reset();
+  readers_.reset();
   jobs_.reset();
   fetcher_.reset();
   pulls_.reset();
@@ -269,14 +274,29 @@ Result<void> Daemon::open_swarm() {
                                      [this](const BlobId& blob) { return rules_.shareable(blob); });
   pulls_ = std::make_unique<Pulls>(
       loop_, *store_, *db_, *hub_, rules_, events_, config_.free_space_floor,
-      [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); });
+      [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); },
+      [this](const BlobId& blob, const Error& error) { readers_->on_failed(blob, error); });
+  readers_ = std::make_shared<Readers>(
+      loop_, *store_, events_,
+      [this](const BlobId& blob, const std::vector<std::uint64_t>& offsets) {
+        fetcher_->set_readers(blob, offsets);
+      },
+      [this](const BlobId& blob) { return fetcher_->is_settled(blob); });
   Fetcher::Listener listener;
   listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes) {
     add_held(blob);
     pulls_->on_blob_done(blob, bytes);
+    readers_->on_done(blob);
   };
   listener.on_failed = [this](const BlobId& blob, const Error& error) {
     pulls_->on_blob_failed(blob, error);
+    readers_->on_failed(blob, error);
+    if (error.code == Code::changed) listings_->distrust(blob);
+  };
+  listener.on_progress = [this](const BlobId& blob) { readers_->on_progress(blob); };
+  listener.on_wrong = [this](const BlobId& blob, const std::string& text) { readers_->on_wrong(blob, text); };
+  listener.on_dropped = [this](const BlobId& blob) {
+    readers_->on_failed(blob, Error{Code::cancelled, "the pull that fetched it ended", 0});
   };
   listener.on_liar = [this](NodeId node, const std::string& reason) {
     site_->on_banned(node, Fetcher::kBanDuration, reason);
@@ -299,6 +319,7 @@ Result<void> Daemon::open_swarm() {
     site_wan_.on_gone(node);
     fetcher_->scheduler().on_neighbour_down(node, now_time());
     seeder_->on_neighbour_down(node);
+    listing_exchange_->on_neighbour_down(node);
   };
   site_ = std::make_unique<Site>(events_, std::move(site_listener));
   if (const auto peers = db_->peers()) site_->remember(*peers);
@@ -309,7 +330,18 @@ Result<void> Daemon::open_swarm() {
   };
   jobs_listener.on_not_held = [this](const BlobId& blob) { drop_held(blob); };
   jobs_ = std::make_unique<Jobs>(loop_, *store_, events_, std::move(jobs_listener));
+  open_endpoint();
   return {};
+}
+
+void Daemon::open_endpoint() {
+  listing_store_ = std::make_unique<ListingStore>(config_.state_dir / "listings");
+  listing_exchange_ =
+      std::make_shared<ListingExchange>(loop_, *swarm_, self_, [this] { return site_->alive(); });
+  listings_ = std::make_unique<Listings>(
+      loop_, *listing_store_, *db_, *hub_, *swarm_, rules_, listing_exchange_,
+      [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); });
+  endpoint_ = std::make_unique<EndpointService>(loop_, *store_, *listings_, rules_, *pulls_, readers_);
 }
 
 Result<void> Daemon::open_api() {
@@ -322,6 +354,11 @@ Result<void> Daemon::open_api() {
       return shoal::fail(Code::io, "cannot read the API's token file " + config_.api_token_file.string());
     options.http.bearer_token = token->substr(0, token->find_last_not_of(" \t\r\n") + 1);
   }
+  options.more_routes = [this](Router& router) {
+    router.set_fallback([this](const HttpRequest& request, const Responder& respond) {
+      return handle_hub_request(*endpoint_, request, respond);
+    });
+  };
   auto api = ApiServer::start(std::move(options), *this);
   if (!api) return shoal::fail(api.error());
   api_ = std::move(*api);
@@ -464,6 +501,10 @@ void Daemon::on_message(NodeId from, Message message) {
     seeder_->on_ask_blob(from, *ask_blob);
   } else if (std::holds_alternative<msg::Bye>(message)) {
     site_->on_neighbour_down(from, "it is stopping");
+  } else if (const auto* ask_listing = std::get_if<msg::AskListing>(&message)) {
+    listings_->on_ask(from, *ask_listing);
+  } else if (const auto* listing = std::get_if<msg::Listing>(&message)) {
+    listing_exchange_->on_listing(from, *listing);
   } else {
     if (const auto* ask = std::get_if<msg::AskSegment>(&message)) seeder_->on_ask_segment(from, *ask, now);
     fetcher_->scheduler().on_message(from, message, now);

@@ -10,18 +10,22 @@
 #include "node/config/config.h"
 #include "node/core/site_wan_limit.h"
 #include "node/core/status.h"
+#include "node/daemon/endpoint_service.h"
 #include "node/daemon/event_log.h"
 #include "node/daemon/fetcher.h"
 #include "node/daemon/jobs.h"
+#include "node/daemon/listings.h"
 #include "node/daemon/load_sampler.h"
 #include "node/daemon/loop.h"
 #include "node/daemon/pulls.h"
 #include "node/daemon/rate_meter.h"
+#include "node/daemon/readers.h"
 #include "node/daemon/seeder.h"
 #include "node/daemon/share_rules.h"
 #include "node/daemon/site.h"
 #include "storage/blob_store.h"
 #include "storage/file.h"
+#include "storage/listing_store.h"
 #include "storage/state_db.h"
 #include "transport/origin/hub_client.h"
 #include "transport/swarm/swarm_session.h"
@@ -74,6 +78,7 @@ class Daemon final : public ApiBackend {
   Result<void> open_storage();
   Result<void> open_origin();
   Result<void> open_swarm();
+  void open_endpoint();
   Result<void> open_api();
   void resume_pulls();
   void stop();
@@ -127,6 +132,11 @@ class Daemon final : public ApiBackend {
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<Site> site_;
   std::unique_ptr<Jobs> jobs_;
+  std::shared_ptr<Readers> readers_;
+  std::unique_ptr<ListingStore> listing_store_;
+  std::shared_ptr<ListingExchange> listing_exchange_;
+  std::unique_ptr<Listings> listings_;
+  std::unique_ptr<EndpointService> endpoint_;
   std::unique_ptr<ApiServer> api_;
 
   mutable std::mutex snapshot_mutex_;

@@ -53,17 +53,14 @@ void Fetcher::want(Request request) {
     }
     if (request.priority < job->request.priority) {
       const OrderKey before = order_key(*job);
-      const Priority priority = request.priority;
-      for (auto* set : {&queued_, &active_large_}) {
-        if (set->erase(before) > 0) set->insert({priority, job->request.order, blob});
-      }
       if (job->stage == Stage::fetching) {
         Scheduler::Request raised;
         raised.blob = blob;
         raised.priority = request.priority;
         scheduler_.on_want(std::move(raised), std::chrono::steady_clock::now());
       }
-      job->request.priority = priority;
+      job->request.priority = request.priority;
+      rekey(*job, before);
       activate();
     }
     return;
@@ -71,7 +68,34 @@ void Fetcher::want(Request request) {
   Job& job = jobs_[blob];
   job.request = std::move(request);
   job.generation = next_generation_++;
+  job.is_read = readers_.contains(blob);
   queued_.insert(order_key(job));
+  activate();
+}
+
+void Fetcher::rekey(const Job& job, const OrderKey& before) {
+  for (auto* set : {&queued_, &active_large_}) {
+    if (set->erase(before) > 0) set->insert(order_key(job));
+  }
+}
+
+void Fetcher::set_readers(const BlobId& blob, std::vector<std::uint64_t> offsets) {
+  const bool is_read = !offsets.empty();
+  if (!is_read && !readers_.contains(blob)) return;
+  Job* job = find(blob);
+  if (job != nullptr && job->stage == Stage::fetching) {
+    scheduler_.on_readers(blob, offsets, std::chrono::steady_clock::now());
+    loop_.request_turn();
+  }
+  if (is_read) {
+    readers_[blob] = std::move(offsets);
+  } else {
+    readers_.erase(blob);
+  }
+  if (job == nullptr || job->is_read == is_read) return;
+  const OrderKey before = order_key(*job);
+  job->is_read = is_read;
+  rekey(*job, before);
   activate();
 }
 
@@ -79,6 +103,7 @@ void Fetcher::unwant(const BlobId& blob) {
   if (!jobs_.contains(blob)) return;
   scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
   erase(blob);
+  listener_.on_dropped(blob);
   loop_.request_turn();
 }
 
@@ -244,8 +269,13 @@ void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::share
   request.priority = job->request.priority;
   request.order = job->request.order;
   request.local = std::move(local);
-  scheduler_.on_want(std::move(request), std::chrono::steady_clock::now());
+  const Time now = std::chrono::steady_clock::now();
+  scheduler_.on_want(std::move(request), now);
+  if (const auto readers = readers_.find(blob); readers != readers_.end()) {
+    scheduler_.on_readers(blob, readers->second, now);
+  }
   loop_.request_turn();
+  listener_.on_progress(blob);
 }
 
 // --- actions
@@ -253,6 +283,12 @@ void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::share
 
 void Fetcher::turn(Time now) {
   for (const Action& action : scheduler_.decide(now)) start(action, now);
+  for (const BlobId& blob : std::exchange(doubted_, {})) listener_.on_progress(blob);
+}
+
+bool Fetcher::is_settled(const BlobId& blob) const {
+  const auto job = jobs_.find(blob);
+  return !doubted_.contains(blob) && (job == jobs_.end() || job->second.forgetting == 0);
 }
 
 void Fetcher::start(const Action& action, Time now) {
@@ -310,6 +346,7 @@ void Fetcher::fetch_slice(const act::FetchSlice& slice) {
           }
           scheduler_.on_piece_fetched(key, piece, hash, now);
           loop_.request_turn();
+          listener_.on_progress(key.blob);
         });
       });
   hub_.fetch(std::move(request));
@@ -368,6 +405,7 @@ void Fetcher::load(const act::LoadSegment& segment) {
 void Fetcher::forget(const act::ForgetPieces& pieces) {
   Job* job = find(pieces.key.blob);
   if (job == nullptr) return;
+  listener_.on_wrong(pieces.key.blob, "pieces of it are not what they were taken for");
   // Counted down so that the sources still add up; the shown percentage never falls (status rows clamp it).
   std::uint64_t bytes = Geometry(pieces.key.blob.size).bytes_in(pieces.key.index, pieces.pieces);
   for (std::uint64_t* source : {&job->bytes.lan, &job->bytes.origin, &job->bytes.local}) {
@@ -375,10 +413,14 @@ void Fetcher::forget(const act::ForgetPieces& pieces) {
     *source -= taken;
     bytes -= taken;
   }
+  ++job->forgetting;
   loop_.run(
       [&store = store_, key = pieces.key, mask = pieces.pieces] { return store.forget_pieces(key, mask); },
-      [key = pieces.key](const Result<void>& result) {
+      [this, key = pieces.key](const Result<void>& result) {
         if (!result) spdlog::error("forgetting pieces of {}: {}", key.blob.text(), result.error().message);
+        // Also when it was put back into the queue meanwhile.
+        if (Job* live = find(key.blob); live != nullptr && live->forgetting > 0) --live->forgetting;
+        listener_.on_progress(key.blob);
       });
 }
 
@@ -399,6 +441,8 @@ void Fetcher::finish(const BlobId& blob) {
                 return;
               }
               listener_.on_mismatch(live->request.file, result.error().message);
+              doubted_.insert(blob);
+              listener_.on_wrong(blob, result.error().message);
               live->stage = Stage::fetching;
               scheduler_.on_blob_corrupt(blob, std::chrono::steady_clock::now());
               loop_.request_turn();
@@ -455,6 +499,7 @@ void Fetcher::on_swarm_piece(const SegmentKey& key, PieceIndex piece, NodeId /*f
   }
   scheduler_.on_piece_received(key, piece, now);
   if (job->partial->have(key.index) == geometry.all_pieces(key.index)) seeder_.on_segment_complete(key, now);
+  listener_.on_progress(key.blob);
 }
 
 void Fetcher::on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from,

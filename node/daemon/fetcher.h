@@ -67,6 +67,10 @@ class Fetcher {
     std::function<void(const BlobId&, const Error&)> on_failed;
     std::function<void(NodeId, std::string reason)> on_liar;
     std::function<void(const OriginFile&, std::string text)> on_mismatch;
+    std::function<void(const BlobId&)> on_progress;  // pieces came, or its partial was opened
+    // Bytes that were verified piece by piece are not believed any more.
+    std::function<void(const BlobId&, std::string text)> on_wrong;
+    std::function<void(const BlobId&)> on_dropped;  // nobody wants it any more
   };
 
   Fetcher(Loop& loop, BlobStore& store, Swarm& swarm, HubClient& hub, Seeder& seeder, NodeId self,
@@ -77,6 +81,12 @@ class Fetcher {
   void want(Request request);
   // Nobody wants it any more; verified pieces stay on the disk.
   void unwant(const BlobId& blob);
+  // Where programs read it while it comes in: what comes next follows them, and it counts as high priority
+  // until nobody reads it any more. Also before it is wanted.
+  void set_readers(const BlobId& blob, std::vector<std::uint64_t> offsets);
+  // Whether what the partial calls verified is believed at this moment; false until pieces that came under
+  // suspicion are taken back.
+  [[nodiscard]] bool is_settled(const BlobId& blob) const;
   [[nodiscard]] bool wants(const BlobId& blob) const { return jobs_.contains(blob); }
   [[nodiscard]] std::optional<View> view(const BlobId& blob, Time now);
 
@@ -96,6 +106,7 @@ class Fetcher {
   void set_limited(Time until, std::string reason);
 
  private:
+  using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
   enum class Stage : std::uint8_t { queued, opening, fetching, checking };
   struct Job {
     Request request;
@@ -104,17 +115,19 @@ class Fetcher {
     Sources bytes;
     RateMeter rate;
     std::string waiting_for;
+    bool is_read = false;          // by programs: high priority
+    int forgetting = 0;            // pieces of it are being taken back on the disk
     std::uint64_t generation = 0;  // tells this want from an earlier one of the same blob
   };
-  using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
-
   [[nodiscard]] Job* find(const BlobId& blob, std::uint64_t generation);
   [[nodiscard]] Job* find(const BlobId& blob);
   // Leaves no empty file behind for a blob that nobody wants.
   void discard_if_empty(const std::shared_ptr<PartialBlob>& partial);
   [[nodiscard]] static OrderKey order_key(const Job& job) {
-    return {job.request.priority, job.request.order, job.request.file.blob};
+    return {job.is_read ? Priority::high : job.request.priority, job.request.order, job.request.file.blob};
   }
+  // Its key was `before`.
+  void rekey(const Job& job, const OrderKey& before);
   void activate();
   // Makes room for a large blob that comes before one that is being fetched: that one goes back to the queue
   // with what it has. Whether it found one.
@@ -143,6 +156,8 @@ class Fetcher {
   std::map<BlobId, Job> jobs_;
   std::set<OrderKey> queued_;
   std::set<OrderKey> active_large_;  // opening, fetching or checking
+  std::set<BlobId> doubted_;  // the whole did not match, and the scheduler has not said yet what to take back
+  std::map<BlobId, std::vector<std::uint64_t>> readers_;  // bounded by the endpoint's connections
   int active_small_ = 0;
   std::uint64_t next_generation_ = 1;
   Time limited_until_;

@@ -64,7 +64,7 @@ Result<void> check_space(BlobStore& store, const RepoRef& repo, const std::set<B
 }  // namespace
 
 Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
-             std::uint64_t free_space_floor, OnAccess on_access)
+             std::uint64_t free_space_floor, OnAccess on_access, OnUnwanted on_unwanted)
     : loop_(loop),
       store_(store),
       db_(db),
@@ -72,7 +72,8 @@ Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRul
       rules_(rules),
       events_(events),
       free_space_floor_(free_space_floor),
-      on_access_(std::move(on_access)) {}
+      on_access_(std::move(on_access)),
+      on_unwanted_(std::move(on_unwanted)) {}
 
 Pulls::Pull* Pulls::find(PullId id) {
   const auto it = pulls_.find(id);
@@ -312,18 +313,22 @@ void Pulls::want_files(PullId id) {
   for (std::size_t i = 0;; ++i) {
     Pull* live = find(id);
     if (live == nullptr || i >= live->files.size() || live->status.state != PullState::running) return;
-    const FileStatus& file = live->files[i].status;
-    Fetcher::Request request;
-    request.file = {file.repo, file.commit_id, file.path, file.blob};
-    request.policy = live->status.source;
-    request.priority = live->status.priority;
-    request.order = live->files[i].place.value_or(0);
-    request.shareable = rules_.shareable(file.blob);
-    if (const auto row = live->before.find(file.path); row != live->before.end()) {
-      request.before = {row->second.bytes_lan, row->second.bytes_origin, row->second.bytes_local};
-    }
-    fetcher_->want(std::move(request));
+    want_one(*live, i, {});
   }
+}
+
+void Pulls::want_one(const Pull& pull, std::size_t index, std::string token) {
+  const FileStatus& file = pull.files[index].status;
+  Fetcher::Request request;
+  request.file = {file.repo, file.commit_id, file.path, file.blob, std::move(token)};
+  request.policy = pull.status.source;
+  request.priority = pull.status.priority;
+  request.order = pull.files[index].place.value_or(0);
+  request.shareable = rules_.shareable(file.blob);
+  if (const auto row = pull.before.find(file.path); row != pull.before.end()) {
+    request.before = {row->second.bytes_lan, row->second.bytes_origin, row->second.bytes_local};
+  }
+  fetcher_->want(std::move(request));
 }
 
 // --- files
@@ -371,7 +376,12 @@ void Pulls::on_linked(PullId id, std::size_t index, const Result<void>& result) 
   if (!result) {
     file.status.state = FileState::failed;
     file.status.error = result.error().message;
-    end(*pull, PullState::failed, result.error());
+    if (pull->joint) {
+      pull->first_error = pull->first_error ? pull->first_error : result.error();
+      maybe_finish(id);
+    } else {
+      end(*pull, PullState::failed, result.error());
+    }
     return;
   }
   file.status.state = FileState::held;
@@ -396,15 +406,25 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
     file.error = error.message;
     Error named = error;
     named.message = file.path + ": " + error.message;
-    end(*pull, PullState::failed, std::move(named));
+    if (pull->joint) {
+      pull->first_error = pull->first_error ? pull->first_error : std::move(named);
+      maybe_finish(user.pull);
+    } else {
+      end(*pull, PullState::failed, std::move(named));
+    }
   }
 }
 
 void Pulls::maybe_finish(PullId id) {
   Pull* pull = find(id);
-  const bool all_held =
-      std::ranges::all_of(pull->files, [](const File& file) { return file.status.state == FileState::held; });
-  if (pull->finishing || !all_held) return;
+  const bool all_ended = std::ranges::all_of(pull->files, [&](const File& file) {
+    return file.status.state == FileState::held || (pull->joint && file.status.state == FileState::failed);
+  });
+  if (pull->finishing || !all_ended) return;
+  if (pull->first_error) {
+    end(*pull, PullState::failed, std::move(pull->first_error));
+    return;
+  }
   pull->finishing = true;
   const PullStatus& s = pull->status;
   loop_.run([&store = store_, repo = s.repo, revision = s.revision,
@@ -463,6 +483,8 @@ void Pulls::end(Pull& pull, PullState state, std::optional<Error> error) {
     }
   }
   release(s.id);
+  const auto joint = joints_.find({s.repo, s.commit_id});
+  if (joint != joints_.end() && joint->second.pull == s.id) joints_.erase(joint);
   // Only so many ended pulls are worth the memory; shoal.db keeps more.
   std::size_t ended = 0;
   for (auto it = pulls_.rbegin(); it != pulls_.rend(); ++it) {

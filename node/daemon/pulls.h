@@ -32,20 +32,28 @@ class StateDb;
 class Pulls {
  public:
   static constexpr std::size_t kRunningMax = 1000;          // each holds its file list in memory
+  static constexpr std::size_t kJointFilesMax = 1000;       // of one pull; then another one is begun
   static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
 
   // The Hub said whether anyone may download a repo.
   using OnAccess = std::function<void(const RepoRef&, bool is_public)>;
 
+  // A blob that want_file() could not begin to fetch.
+  using OnUnwanted = std::function<void(const BlobId&, const Error&)>;
+
   Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
-        std::uint64_t free_space_floor, OnAccess on_access);
+        std::uint64_t free_space_floor, OnAccess on_access, OnUnwanted on_unwanted);
   void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
 
   void start(PullRequest request, std::function<void(Result<PullId>)> reply);
   // Goes on with a pull of a former run.
   void resume(PullStatus status);
   Result<void> cancel(PullId id);
+
+  // A program reads this file through the endpoint: it is fetched and linked by a pull of low priority, which
+  // such files of one commit share. Reading raises the priority (Fetcher::set_readers).
+  void want_file(OriginFile file, std::string revision);
 
   void on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes);
   void on_blob_failed(const BlobId& blob, const Error& error);
@@ -74,6 +82,8 @@ class Pulls {
     bool resumed = false;
     bool finishing = false;
     bool written_after_end = false;
+    std::optional<Error> first_error;
+    bool joint = false;  // files come one by one, and one that fails leaves the others alone
     std::string waiting_for;
     std::uint64_t shown_done = 0;              // never falls
     std::map<std::string, FileStatus> before;  // rows of a former run, by path
@@ -84,6 +94,9 @@ class Pulls {
     auto operator<=>(const User&) const = default;
   };
 
+  void begin_joint(const OriginFile& file, std::string revision);
+  void add_joint_file(PullId id, OriginFile file);
+  void want_one(const Pull& pull, std::size_t index, std::string token);
   [[nodiscard]] Pull* find(PullId id);
   void resolve(PullId id);
   void list(PullId id);
@@ -107,9 +120,16 @@ class Pulls {
   EventLog& events_;
   const std::uint64_t free_space_floor_;  // bytes
   OnAccess on_access_;
+  OnUnwanted on_unwanted_;
   Fetcher* fetcher_ = nullptr;
   std::map<PullId, Pull> pulls_;
   std::map<BlobId, std::set<User>> users_;
+  // The open pull of each commit for files that programs read; `waiting` until it has its number.
+  struct Joint {
+    std::optional<PullId> pull;
+    std::vector<OriginFile> waiting;
+  };
+  std::map<std::pair<RepoRef, std::string>, Joint> joints_;
 };
 
 }  // namespace shoal

@@ -20,6 +20,8 @@ endfunction()
 # The timeouts are several times what the tests take on two cores, so that sanitizers fit in, too.
 shoal_python_test(functional fake_hub 120)
 shoal_python_test(functional example 120)
+shoal_python_test(functional endpoint 300)
+shoal_python_test(functional js_endpoint 240)
 shoal_python_test(functional sharing 300)
 shoal_python_test(functional adopt 180)
 shoal_python_test(functional js_client 180)

@@ -1,39 +1,15 @@
 #!/usr/bin/python3
 """The real JavaScript client of the Hub reads what shoal wrote, and shoal adopts what that client downloaded."""
 
-import json
 import pathlib
-import shutil
-import subprocess
-import tempfile
-import unittest
 
 import harness
-
-SOURCE = pathlib.Path(__file__).resolve().parent / "js"
+from js_client import JsClient
 
 
 def setUpModule():
-    """Installs the pinned client by its lock file into a directory of its own."""
-    global folder
-    for program in ("node", "npm"):
-        if not shutil.which(program):
-            raise unittest.SkipTest(f"{program} is not installed, so the real JavaScript client cannot run")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="shoal-test-js-"))
-    unittest.addModuleCleanup(shutil.rmtree, folder, True)
-    for name in ("package.json", "package-lock.json", ".npmrc", "client.mjs"):
-        shutil.copy(SOURCE / name, folder)
-    out = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-progress"], cwd=folder, capture_output=True, text=True, timeout=150)
-    if out.returncode != 0:
-        raise unittest.SkipTest(f"npm ci failed: {out.stderr.strip().splitlines()[-1:]}")
-
-
-def client(*arguments):
-    out = subprocess.run(["node", "client.mjs", *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=120,
-                         env=harness.clean_environment(folder))
-    if out.returncode != 0:
-        raise AssertionError(f"client.mjs {arguments}: {out.stderr[-3000:]}")
-    return json.loads(out.stdout.splitlines()[-1])
+    global client
+    client = JsClient("client.mjs")
 
 
 class JavaScriptClient(harness.FunctionalTest):
