@@ -191,6 +191,7 @@ void HubClient::Impl::fetch_small(const OriginFile& file, const Done<std::vector
   spec.url = context.resolve_url(file);
   spec.max_body = file.blob.size;
   spec.token = file.token;
+  spec.question.with_token = spec.question.with_token || !file.token.empty();
   spec.follow_foreign = true;
   spec.check = [file](const ResponseHead& head) { return identity_mismatch(file, head); };
   calls.start(std::move(spec), [this, file, done](Result<HubAnswer> answer) {

@@ -47,6 +47,7 @@ void Resolver::ask(const std::string& key, const OriginFile& file) {
   spec.url = context_.resolve_url(file);
   spec.head = true;
   spec.token = file.token;
+  spec.question.with_token = spec.question.with_token || !file.token.empty();
   spec.max_attempts = context_.options.max_attempts;  // part of a slice: nobody waits for this answer alone
   spec.check = [file](const ResponseHead& head) { return identity_mismatch(file, head); };
   calls_.start(std::move(spec), [this, key](Result<HubAnswer> answer) { on_answer(key, std::move(answer)); });
