@@ -162,9 +162,14 @@ class Files(harness.FunctionalTest):
 
         # The origin is right again: whoever comes back for the rest gets the whole.
         hub.clear_faults()
-        rest = Download(node, url, {"Range": "bytes=1048576-"})
-        rest.join(60)
-        self.assertEqual((200, True, file["etag"]), (rest.status, rest.whole, rest.hash.hexdigest()))
+        # What is left of the wrong bytes is found wrong first, which may cut it off again.
+        for _ in range(6):
+            rest = Download(node, url, {"Range": "bytes=1048576-"})
+            rest.join(60)
+            self.assertEqual(200, rest.status)
+            if rest.whole:
+                break
+        self.assertEqual((True, file["etag"]), (rest.whole, rest.hash.hexdigest()))
         part = get(node, url, Range="bytes=1048576-2097151")
         self.assertEqual(503, part.status)
         self.assertEqual(206, get(node, url, Range="bytes=0-0").status)

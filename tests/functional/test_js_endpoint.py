@@ -56,7 +56,10 @@ class JavaScriptThroughTheEndpoint(harness.FunctionalTest):
         files = hub.counters()["files"]
         self.assertEqual(0, sum(f["repeated"] for f in files.values() if f["weight"]))
         harness.wait_until(lambda: not [p for p in node.api("pulls")["pulls"] if p["state"] == "running"], "all files are linked")
-        harness.check_snapshot(node.cache_dir, repo)
+        # No ref: the client asked by commit.
+        snapshot = node.repo_dir("acme/snap") / "snapshots" / repo["commit"]
+        self.assertEqual({f["path"] for f in repo["files"]}, {str(p.relative_to(snapshot)) for p in snapshot.rglob("*") if p.is_symlink()})
+        self.assertEqual([], harness.wrong_blobs(node.cache_dir))
         self.assert_clean_hub(hub)
 
 
