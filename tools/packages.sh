@@ -12,6 +12,9 @@ SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
 # The test framework.
 SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev)
 
+# What shoal is compared with in tools/bench; not needed to build or test it.
+SHOAL_PACKAGES_BENCH=(nginx qbittorrent-nox python3-libtorrent)
+
 # install_packages PACKAGE...: says what is missing and installs it, as root or through sudo. Nothing missing: no apt-get.
 install_packages() {
   local missing=() package

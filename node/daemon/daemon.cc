@@ -491,6 +491,7 @@ void Daemon::after_recording(std::function<void()> then) {
 void Daemon::on_message(NodeId from, Message message) {
   const Time now = now_time();
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
+    spdlog::debug("heartbeat {} of {}", heartbeat->sequence, site_->name_of(from));
     site_->on_heartbeat(from, *heartbeat, now);
     site_wan_.on_heartbeat(from, *heartbeat);
     limit_origin();

@@ -1,13 +1,14 @@
-# Functional and lab tests: Python files that drive the real programs. Exit status 77 means skipped.
+# Functional tests are Python files that drive the real programs; lab tests are scenarios of tools/bench/lan, held against
+# what docs/benchmarks.md promises. Exit status 77 means skipped.
 set(SHOAL_FUNCTIONAL_DIR ${CMAKE_CURRENT_LIST_DIR})
-set(SHOAL_LAB_DIR ${CMAKE_CURRENT_LIST_DIR}/../lab)
+set(SHOAL_LAB ${CMAKE_CURRENT_LIST_DIR}/../../tools/bench/lan)
 
 function(shoal_python_test label name timeout_s)
-  set(file ${SHOAL_FUNCTIONAL_DIR}/test_${name}.py)
+  set(command ${SHOAL_FUNCTIONAL_DIR}/test_${name}.py)
   if(label STREQUAL "lab")
-    set(file ${SHOAL_LAB_DIR}/lab_${name}.py)
+    set(command ${SHOAL_LAB} ${name} --check)
   endif()
-  add_test(NAME ${label}.${name} COMMAND /usr/bin/python3 -B ${file})
+  add_test(NAME ${label}.${name} COMMAND /usr/bin/python3 -B ${command})
   # PROCESSORS: each starts several busy processes; two at once would measure each other.
   set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout_s} PROCESSORS 2
                        SKIP_RETURN_CODE 77)
@@ -31,5 +32,6 @@ shoal_python_test(functional faults 600)
 shoal_python_test(functional exit_status 300)
 shoal_python_test(functional network 180)
 shoal_python_test(functional namespaces 300)
-shoal_python_test(lab thin_pipe 900)
-shoal_python_test(lab cold_start 600)
+foreach(scenario cold cold-one-file warm staggered killed slow-lan busy cpu-loaded disk-loaded heartbeats liar-hashes liar-bytes)
+  shoal_python_test(lab ${scenario} 600)
+endforeach()

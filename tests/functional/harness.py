@@ -114,10 +114,10 @@ class Process:
 
 
 class FakeHub:
-    """tools/fake-hub as a process."""
+    """tools/fake-hub as a process. `prefix`: a command in front of each of its programs, in place of entering `netns`."""
 
-    def __init__(self, work, *arguments, netns=None, address="127.0.0.1"):
-        prefix = ["ip", "netns", "exec", netns] if netns else []
+    def __init__(self, work, *arguments, netns=None, address="127.0.0.1", prefix=None):
+        prefix = prefix or (["ip", "netns", "exec", netns] if netns else [])
         self._prefix = prefix
         self.process = Process([*prefix, ROOT / "tools/fake-hub", "--bind", address, "--quota-api", "100000",
                                 "--quota-resolvers", "100000", *arguments], work / "fake-hub.log", stdout=subprocess.PIPE)
@@ -171,9 +171,13 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.re
 
 
 class Node:
-    """One shoald with its own state, cache and ports. Not started until start()."""
+    """One shoald with its own state, cache and ports. Not started until start().
 
-    def __init__(self, work, name, hub=None, peers=(), cluster="test", netns=None, address="127.0.0.1", arguments=(), env=None):
+    `prefix`: a command in front of each of its programs, in place of entering `netns`; it brings a network stack of its own, too.
+    """
+
+    def __init__(self, work, name, hub=None, peers=(), cluster="test", netns=None, address="127.0.0.1", arguments=(), env=None,
+                 prefix=None, log_level="debug"):
         self.name = name
         self.work = work / name
         self.work.mkdir(exist_ok=True)
@@ -184,14 +188,14 @@ class Node:
         config.touch()
         self.netns = netns
         self.address = address
-        self.api_port, self.swarm_port = (8420, 8421) if netns else free_ports(2)
+        self.api_port, self.swarm_port = (8420, 8421) if netns or prefix else free_ports(2)
         self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.swarm = f"{address}:{self.swarm_port}"
         self._env = clean_environment(self.work) | (env or {})
         self._cli_env = clean_environment(self.work)
-        self._prefix = ["ip", "netns", "exec", netns] if netns else []
+        self._prefix = prefix or (["ip", "netns", "exec", netns] if netns else [])
         self._arguments = ["--config", config, "--state-dir", self.state_dir, "--cache-dir", self.cache_dir,
-                           "--api", f"127.0.0.1:{self.api_port}", "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", "debug"]
+                           "--api", f"127.0.0.1:{self.api_port}", "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", log_level]
         self._arguments += ["--hub", hub] if hub else []
         for peer in peers:
             self._arguments += ["--peer", peer.swarm if isinstance(peer, Node) else peer]
