@@ -37,6 +37,12 @@ void OriginPace::judge(Time now) {
   period_began_ = now;
 }
 
+void OriginPace::on_sharers(int nodes) {
+  if (rate_ > 0) return;
+  const int most = std::max(limits_.least, limits_.start);
+  target_ = std::clamp(2 * limits_.start / std::max(nodes, 1), limits_.least, most);
+}
+
 void OriginPace::on_active(int requests, Time now) {
   // The first request opens the first period.
   if (active_ == 0 && requests > 0 && connection_s_ == 0) {

@@ -25,7 +25,7 @@ class OriginPace {
  public:
   struct Limits {
     int start = 4;  // fills most lines within the first second, and is little for a site of many nodes
-    int least = 3;  // one slow connection must not be all a node has
+    int least = 2;  // one slow connection must not be all a node has
     int most = 16;  // beyond this CDNs begin to refuse; the Hub's own tools use 8
     Duration period = std::chrono::seconds(1);         // shorter periods measure bursts
     Duration refused_rest = std::chrono::seconds(10);  // no growth for so long after HTTP 429
@@ -33,6 +33,8 @@ class OriginPace {
 
   explicit OriginPace(Limits limits) : limits_(limits), target_(limits.start) {}
 
+  // So many nodes share the line, this one included: together they begin with about twice `start`.
+  void on_sharers(int nodes);
   // The number of requests under way changed.
   void on_active(int requests, Time now);
   void on_bytes(std::uint64_t bytes, Time now);

@@ -17,8 +17,10 @@
 //   claims that crossed on the wire are settled by claim_beats(), the same way on both sides.
 // - A claim is refreshed only while its bytes arrive and lapses `claim_ttl` later. Why: a stuck or dead node
 //   must not hold the others back, and nobody has to judge what is slow.
-// - Each node starts claiming at its own place in a segment (claim_start). Why: nodes that start together
-//   would otherwise all claim the first piece.
+// - Each node claims its own part of a segment (claim_part), then of the next few segments, and only then
+// what the
+//   others have left of their parts, from the end. Why: a claim needs some 100 ms to reach the others on a
+//   busy site, and nodes that become free in that time must not choose the same pieces.
 // - All nodes work on the segments in the same order, a slice is about `slice_time` long, and slices become
 //   shorter as less is left. Why: a segment can be swapped only when all its hashes are known, so what is
 //   half done at the end of the download is what everybody waits for.
@@ -122,9 +124,15 @@ class Scheduler {
         std::chrono::seconds(3);                   // wait so long for the node that should fetch a small blob
     std::uint64_t slice_bytes_first = 512 * kKiB;  // until a rate is known
     std::uint64_t slice_bytes_max = 64 * kMiB;
+    // Segments with anything to claim in which a node claims its own part before it looks at the others'
+    // parts of the first. Each is one more that is half done at the end, so there are fewer the less is left.
+    // Measured with eight nodes behind a shaped line of 100 Mbit/s: without, 11 % of the bytes were sent
+    // twice or lost with closed connections; with two 3 %.
+    std::size_t segments_ahead = 2;
+    std::uint64_t ahead_divisor = 6;  // one segment ahead for so many that are left
     // A slice should take about so long at the measured rate: long beside the request's 5 to 30 ms, short
     // beside the download.
-    Duration slice_time = std::chrono::seconds(1);
+    Duration slice_time = std::chrono::milliseconds(700);
     // Bytes of a finished request whose pieces have not been reported are waited for so long: hashing and
     // writing lag behind.
     Duration landing_patience = std::chrono::seconds(10);
@@ -361,10 +369,12 @@ class Scheduler {
   [[nodiscard]] PieceMask claimable(const Wanted& w, SegmentIndex index, Time now) const;
   [[nodiscard]] std::uint64_t claimable_bytes() const;
   void plan_claims(Time now);
-  // The first segment with something to claim, and for a reader's the piece it is at. Moves `claim_from`.
-  std::optional<std::pair<SegmentIndex, std::optional<int>>> find_claim(Wanted& w, Time now);
-  // Starts one slice of the free pieces; a reader's begins at its piece, others at the node's own place.
-  void claim(Wanted& w, SegmentIndex index, PieceMask free, std::optional<int> reader_piece, Time now);
+  bool find_claim(Wanted& w, Time now);
+  // The first segments of the line with anything to claim, all of one priority.
+  [[nodiscard]] std::vector<SegmentKey> first_claimable(std::size_t most, Time now);
+  [[nodiscard]] std::vector<NodeId> claimants(const Wanted& w) const;
+  [[nodiscard]] int longest_slice(const Wanted& w, std::size_t nodes) const;
+  bool claim_for_readers(const Wanted& w, Time now);
   void start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
                    Time now);
   void help_own_slices(Time now);

@@ -42,7 +42,7 @@ PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) co
   // A suspect piece is fetched here whoever else fetches it: only the own eyes count.
   const PieceMask free = nowhere & ~(w.catalogue.claimed(index, now) & ~segment.suspect);
   if (free == 0 || now >= w.part_until) return free;
-  return free & claim_part(self_, w.catalogue.wanters(), w.geometry.piece_count(index));
+  return free & claim_part(self_, claimants(w), w.geometry.piece_count(index));
 }
 
 // An estimate from above of what may still be claimed; enough to make slices short near the end.
@@ -57,56 +57,104 @@ std::uint64_t Scheduler::claimable_bytes() const {
 }
 
 void Scheduler::plan_claims(Time now) {
-  if (free_slots() <= 0) return;
+  while (free_slots() > 0) {
+    const std::uint64_t left = claimable_bytes();
+    const std::vector<SegmentKey> segments = first_claimable(limits_.segments_ahead + 1, now);
+    if (segments.empty()) return;
+    const Wanted& front = wanted_.at(segments.front().blob);
+    pace_.on_sharers(static_cast<int>(claimants(front).size()) + 1);
+    const std::size_t ahead = std::min<std::uint64_t>(
+        left / (limits_.ahead_divisor * front.geometry.segment_size()), segments.size() - 1);
+    if (claim_for_readers(front, now)) continue;
+    // The own part of one of the first segments; else what the others have left of the first.
+    std::optional<PieceRun> run;
+    SegmentKey key = segments.front();
+    for (std::size_t i = 0; i <= ahead && !run; ++i) {
+      const Wanted& w = wanted_.at(segments[i].blob);
+      const auto others = claimants(w);
+      const PieceMask own = claim_part(self_, others, w.geometry.piece_count(segments[i].index));
+      run = first_run(claimable(w, segments[i].index, now) & own, longest_slice(w, others.size() + 1));
+      if (run) key = segments[i];
+    }
+    if (!run) {
+      const auto others = claimants(front);
+      run = run_of_others(claimable(front, key.index, now), self_, others,
+                          front.geometry.piece_count(key.index), longest_slice(front, others.size() + 1));
+    }
+    if (!run) return;
+    start_slice(*find(key.blob), key.index, run->first, run->count, std::nullopt, now);
+  }
+}
+
+// Readers wait for bytes in order: their slice begins at the piece they are at, whoever's part that is.
+bool Scheduler::claim_for_readers(const Wanted& w, Time now) {
+  for (const auto& [index, piece] : read_next(w)) {
+    const PieceMask free = claimable(w, index, now);
+    if (free == 0) continue;
+    const std::size_t nodes = claimants(w).size() + 1;
+    const int share = std::max(1, w.geometry.piece_count(index) / static_cast<int>(nodes));
+    const int longest = std::min(longest_slice(w, nodes), share);
+    auto run = first_run(free & ~mask_of_run(0, piece), longest);
+    if (!run) run = first_run(free, longest);
+    start_slice(*find(w.id), index, run->first, run->count, std::nullopt, now);
+    return true;
+  }
+  return false;
+}
+
+std::vector<SegmentKey> Scheduler::first_claimable(std::size_t most, Time now) {
   std::set<OrderKey> line;  // the next segment of each blob that has something to claim
   for (auto it = hungry_.begin(); it != hungry_.end();) {
     Wanted& w = wanted_.at(std::get<BlobId>(*it));
     if (!w.started) {
       ++it;
-    } else if (const auto next = find_claim(w, now)) {
-      line.insert(place_of(w, to_int(next->first)));
+    } else if (find_claim(w, now)) {
+      line.insert(place_of(w, w.claim_from));
       ++it;
     } else {
       it = hungry_.erase(it);  // until something touches the blob
     }
   }
-  while (!line.empty() && free_slots() > 0) {
-    Wanted& w = wanted_.at(std::get<BlobId>(*line.begin()));
+  std::vector<SegmentKey> found;
+  while (!line.empty() && found.size() < most) {
+    const OrderKey place = *line.begin();
     line.erase(line.begin());
-    if (const auto next = find_claim(w, now)) {
-      claim(w, next->first, claimable(w, next->first, now), next->second, now);
-    }
-    if (const auto after = find_claim(w, now)) {
-      line.insert(place_of(w, to_int(after->first)));
-    } else {
-      hungry_.erase(order_key(w));
+    const Wanted& w = wanted_.at(std::get<BlobId>(place));
+    if (!found.empty() && w.priority != wanted_.at(found.front().blob).priority) break;
+    auto index =
+        static_cast<std::uint32_t>((std::get<std::uint64_t>(place) - w.order) / w.geometry.segment_size());
+    found.push_back({w.id, static_cast<SegmentIndex>(index)});
+    for (++index; index < w.segments.size(); ++index) {
+      if (claimable(w, static_cast<SegmentIndex>(index), now) == 0) continue;
+      line.insert(place_of(w, index));
+      break;
     }
   }
+  return found;
 }
 
-std::optional<std::pair<SegmentIndex, std::optional<int>>> Scheduler::find_claim(Wanted& w, Time now) {
-  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return std::nullopt;
+// Moves `claim_from` to the first segment with something to claim; false: there is none.
+bool Scheduler::find_claim(Wanted& w, Time now) {
+  if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return false;
   if (now < w.origin_after) {
     alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)),
           w.origin_after);
-    return std::nullopt;
-  }
-  for (const auto& [index, piece] : read_next(w)) {
-    if (claimable(w, index, now) != 0) return std::pair{index, std::optional<int>(piece)};
+    return false;
   }
   for (; w.claim_from < w.segments.size(); ++w.claim_from) {
-    const auto index = static_cast<SegmentIndex>(w.claim_from);
-    if (claimable(w, index, now) != 0) return std::pair{index, std::optional<int>()};
+    if (claimable(w, static_cast<SegmentIndex>(w.claim_from), now) != 0) return true;
   }
-  return std::nullopt;
+  return false;
 }
 
-void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, std::optional<int> reader_piece,
-                      Time now) {
+// The others that share the claims of the blob with this node.
+std::vector<NodeId> Scheduler::claimants(const Wanted& w) const {
   const bool together = w.shared && w.policy != SourcePolicy::origin_only;
-  const auto others = together ? w.catalogue.wanters() : std::vector<NodeId>{};
-  const auto nodes = others.size() + 1;
-  const int pieces = w.geometry.piece_count(index);
+  return together ? w.catalogue.wanters() : std::vector<NodeId>{};
+}
+
+// Pieces in one slice at most, when so many nodes share the blob.
+int Scheduler::longest_slice(const Wanted& w, std::size_t nodes) const {
   std::uint64_t bytes = limits_.slice_bytes_first;
   if (pace_.bytes_per_s() > 0) {
     bytes = static_cast<std::uint64_t>(pace_.bytes_per_s() *
@@ -115,11 +163,7 @@ void Scheduler::claim(Wanted& w, SegmentIndex index, PieceMask free, std::option
   bytes = std::min(bytes, limits_.slice_bytes_max);
   // Each takes half of its part of what is left (guided self-scheduling): the last slices are short.
   bytes = std::min(bytes, claimable_bytes() / (2 * nodes * static_cast<std::uint64_t>(slice_limit())));
-  const int share = pieces / static_cast<int>(nodes);
-  const int longest = std::max(1, std::min(static_cast<int>(bytes / w.geometry.piece_size()), share));
-  const int start = reader_piece.value_or(claim_start(self_, others, pieces));
-  const auto run = choose_run(free, pieces, start, longest);
-  if (run) start_slice(w, index, run->first, run->count, std::nullopt, now);
+  return std::max(1, static_cast<int>(bytes / w.geometry.piece_size()));
 }
 
 void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
@@ -270,7 +314,9 @@ void Scheduler::drop_useless_slices(Wanted& w, SegmentIndex index, Time now) {
   const PieceMask elsewhere = from_neighbours(w, index, now) & segment.known;
   std::vector<FetchId> useless;
   for (const auto& [id, slice] : slices_) {
-    if (slice.key == SegmentKey{w.id, index} && !slice.fetched && (slice.remaining & ~elsewhere) == 0) {
+    // One with nothing remaining has just ended; to cancel it would close a good connection.
+    if (slice.key == SegmentKey{w.id, index} && !slice.fetched && slice.remaining != 0 &&
+        (slice.remaining & ~elsewhere) == 0) {
       useless.push_back(id);
     }
   }

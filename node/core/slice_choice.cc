@@ -22,33 +22,47 @@ std::uint64_t weight(NodeId node, const SegmentKey& key) {
   return mix(w ^ to_int(key.index));
 }
 
-std::optional<PieceRun> run_in(PieceMask free, int from, int to, int longest) {
-  const PieceMask window = free & mask_of_run(from, to - from);
-  if (window == 0) return std::nullopt;
-  const int first = std::countr_zero(window);
-  const int ones = std::countr_one(window >> static_cast<unsigned>(first));
-  return PieceRun{first, std::min(ones, longest)};
+// The part of the node at `place` of so many.
+PieceMask part_at(std::ptrdiff_t place, std::ptrdiff_t nodes, int piece_count) {
+  const auto first = static_cast<int>(place * piece_count / nodes);
+  return mask_of_run(first, static_cast<int>((place + 1) * piece_count / nodes) - first);
+}
+
+struct Standing {
+  std::ptrdiff_t place = 0;  // among all nodes in the order of their ids
+  std::ptrdiff_t nodes = 1;
+};
+Standing standing(NodeId self, std::span<const NodeId> participants) {
+  return {std::ranges::count_if(participants, [&](NodeId n) { return n < self; }),
+          1 + std::ranges::count_if(participants, [&](NodeId n) { return n != self; })};
 }
 
 }  // namespace
 
-std::optional<PieceRun> choose_run(PieceMask free, int piece_count, int start, int longest) {
-  if (longest <= 0) return std::nullopt;
-  if (const auto run = run_in(free, start, piece_count, longest)) return run;
-  return run_in(free, 0, start, longest);
-}
-
-int claim_start(NodeId self, std::span<const NodeId> participants, int piece_count) {
-  const auto before = std::ranges::count_if(participants, [&](NodeId n) { return n < self; });
-  const auto others = std::ranges::count_if(participants, [&](NodeId n) { return n != self; });
-  return static_cast<int>(before * piece_count / (others + 1));
+std::optional<PieceRun> first_run(PieceMask free, int longest) {
+  if (free == 0 || longest <= 0) return std::nullopt;
+  const int first = std::countr_zero(free);
+  return PieceRun{first, std::min(std::countr_one(free >> static_cast<unsigned>(first)), longest)};
 }
 
 PieceMask claim_part(NodeId self, std::span<const NodeId> participants, int piece_count) {
-  const auto before = std::ranges::count_if(participants, [&](NodeId n) { return n < self; });
-  const auto nodes = 1 + std::ranges::count_if(participants, [&](NodeId n) { return n != self; });
-  const auto first = static_cast<int>(before * piece_count / nodes);
-  return mask_of_run(first, static_cast<int>((before + 1) * piece_count / nodes) - first);
+  const auto [place, nodes] = standing(self, participants);
+  return part_at(place, nodes, piece_count);
+}
+
+std::optional<PieceRun> run_of_others(PieceMask free, NodeId self, std::span<const NodeId> participants,
+                                      int piece_count, int longest) {
+  if (longest <= 0) return std::nullopt;
+  const auto [place, nodes] = standing(self, participants);
+  for (std::ptrdiff_t next = 1; next <= nodes; ++next) {
+    const PieceMask there = free & part_at((place + next) % nodes, nodes, piece_count);
+    if (there == 0) continue;
+    const int last = 63 - std::countl_zero(there);
+    const int most = std::min(longest, (std::popcount(there) + 1) / 2);
+    const int count = std::min(std::countl_one(there << static_cast<unsigned>(63 - last)), most);
+    return PieceRun{last + 1 - count, count};
+  }
+  return std::nullopt;
 }
 
 bool claim_beats(NodeId self, NodeId other, const SegmentKey& key) {

@@ -19,19 +19,22 @@ struct PieceRun {
   bool operator==(const PieceRun&) const = default;
 };
 
-// The first run of set bits in `free` at or after `start`, wrapping round once, at most `longest` pieces. A
-// run never wraps: it is one Range request.
-[[nodiscard]] std::optional<PieceRun> choose_run(PieceMask free, int piece_count, int start, int longest);
+// The first run of set bits, at most `longest` pieces. A run is one Range request.
+[[nodiscard]] std::optional<PieceRun> first_run(PieceMask free, int longest);
 
-// Where in a segment this node begins to claim. Each of the nodes that want the blob begins at its own place,
-// so that claims made at the same moment, before any claim could arrive, do not overlap.
+// The pieces of a segment that this node claims before all others. The nodes that want the blob each have a
+// part, so that claims made at the same moment, before any claim could arrive, do not overlap.
 //   piece  0        16        32        48       64
 //          |node A> |node B>  |node C>  |node D> |
 // `participants` need not be sorted and need not contain `self`.
-[[nodiscard]] int claim_start(NodeId self, std::span<const NodeId> participants, int piece_count);
-
-// The pieces from there up to the place of the next node.
 [[nodiscard]] PieceMask claim_part(NodeId self, std::span<const NodeId> participants, int piece_count);
+
+// What a node claims of the others' parts: the end of the next node's part that has anything free, at most
+// half of what is left there. Why the end: the owner works from the front. Why the next: two nodes that are
+// done with their own parts begin at different ones.
+[[nodiscard]] std::optional<PieceRun> run_of_others(PieceMask free, NodeId self,
+                                                    std::span<const NodeId> participants, int piece_count,
+                                                    int longest);
 
 // Of two nodes that claimed the same piece at once, the one that keeps it: the same answer on both, and
 // spread evenly over segments.

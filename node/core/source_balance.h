@@ -33,7 +33,7 @@ class SourceBalance {
     double start_factor = 2;                    // origin / neighbours
     double stop_factor = 1.3;
     double full_link = 0.8;                         // neighbours alone / both sources together
-    double slow_lan_bytes_per_s = 12.5e6;           // 100 Mbit/s
+    double slow_lan_bytes_per_s = 5e6;           // 40 Mbit/s: a bad wireless link
     Duration known_for = std::chrono::minutes(10);  // a line's rate of this morning says little
     Duration attempt = std::chrono::seconds(4);     // a request, a new connection, and two periods
     Duration try_again = std::chrono::seconds(60);

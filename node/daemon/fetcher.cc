@@ -291,7 +291,29 @@ bool Fetcher::is_settled(const BlobId& blob) const {
   return !doubted_.contains(blob) && (job == jobs_.end() || job->second.forgetting == 0);
 }
 
+// What the scheduler decided, for whoever wants to know why a byte came from where it came.
+static void log_decision(const Action& action) {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  const auto segment = [](const SegmentKey& key) {
+    return key.blob.text().substr(0, 15) + " segment " + std::to_string(to_int(key.index));
+  };
+  if (const auto* slice = std::get_if<act::FetchSlice>(&action)) {
+    spdlog::debug("slice {}: {} pieces {}+{}", static_cast<std::uint64_t>(slice->id), segment(slice->key),
+                  to_int(slice->first), slice->count);
+  } else if (const auto* trimmed = std::get_if<act::TrimFetch>(&action)) {
+    spdlog::debug("slice {}: trimmed to {} pieces", static_cast<std::uint64_t>(trimmed->id), trimmed->count);
+  } else if (const auto* cancelled = std::get_if<act::CancelFetch>(&action)) {
+    spdlog::debug("slice {}: cancelled", static_cast<std::uint64_t>(cancelled->id));
+  } else if (const auto* loaded = std::get_if<act::LoadSegment>(&action)) {
+    spdlog::debug("load {}: have {:x}, connect to {}", segment(loaded->key), loaded->have,
+                  loaded->connect_to.size());
+  } else if (const auto* unloaded = std::get_if<act::UnloadSegment>(&action)) {
+    spdlog::debug("unload {}", segment(unloaded->key));
+  }
+}
+
 void Fetcher::start(const Action& action, Time now) {
+  log_decision(action);
   if (const auto* tell = std::get_if<act::Tell>(&action)) {
     swarm_.send(tell->to, tell->message);
   } else if (const auto* slice = std::get_if<act::FetchSlice>(&action)) {

@@ -23,41 +23,48 @@ PieceMask mask(const std::string& picture) {
   return pieces;
 }
 
-TEST(ChooseRun, TakesTheFirstFreeRunAtOrAfterTheStart) {
-  EXPECT_EQ(choose_run(mask("  ***   "), 8, 0, 8), (PieceRun{2, 3}));
-  EXPECT_EQ(choose_run(mask("** *** *"), 8, 2, 8), (PieceRun{3, 3}));
-  EXPECT_EQ(choose_run(mask("  ***   "), 8, 3, 8), (PieceRun{3, 2}));
+TEST(FirstRun, IsTheFirstOfConsecutiveFreePieces) {
+  EXPECT_EQ(first_run(mask("  ***   "), 8), (PieceRun{2, 3}));
+  EXPECT_EQ(first_run(mask("** *** *"), 8), (PieceRun{0, 2}));
 }
 
-TEST(ChooseRun, IsNoLongerThanAllowed) {
-  EXPECT_EQ(choose_run(mask("********"), 8, 2, 3), (PieceRun{2, 3}));
-  EXPECT_EQ(choose_run(mask("********"), 8, 2, 0), std::nullopt);
+TEST(FirstRun, IsAsLongAsWantedAtMost) {
+  EXPECT_EQ(first_run(mask("********"), 3), (PieceRun{0, 3}));
+  EXPECT_EQ(first_run(mask("********"), 0), std::nullopt);
+  EXPECT_EQ(first_run(~PieceMask{0}, 64), (PieceRun{0, 64}));
 }
 
-TEST(ChooseRun, WrapsOnceButNotWithinARun) {
-  EXPECT_EQ(choose_run(mask("***     "), 8, 5, 8), (PieceRun{0, 3}));
-  EXPECT_EQ(choose_run(mask("***    *"), 8, 6, 8), (PieceRun{7, 1}));
-  EXPECT_EQ(choose_run(mask("********"), 8, 6, 8), (PieceRun{6, 2}));
+TEST(FirstRun, IsNothingWhenNothingIsFree) {
+  EXPECT_EQ(first_run(0, 8), std::nullopt);
 }
 
-TEST(ChooseRun, FindsNothingWhenNothingIsFree) {
-  EXPECT_EQ(choose_run(0, 8, 3, 8), std::nullopt);
-  EXPECT_EQ(choose_run(~PieceMask{0}, 64, 63, 64), (PieceRun{63, 1}));
+const std::vector<NodeId> kFour = {node_id(1), node_id(2), node_id(3), node_id(4)};
+
+TEST(RunOfOthers, ComesFromTheEndOfTheNextNodesPart) {
+  // Parts of two pieces each.
+  EXPECT_EQ(run_of_others(mask("  ******"), node_id(1), kFour, 8, 8), (PieceRun{3, 1}));
+  EXPECT_EQ(run_of_others(mask("****  **"), node_id(3), kFour, 8, 8), (PieceRun{7, 1}));
+  EXPECT_EQ(run_of_others(mask("******  "), node_id(4), kFour, 8, 8), (PieceRun{1, 1}));
 }
 
-TEST(ClaimStart, SpreadsTheNodesOverTheSegment) {
-  const std::vector<NodeId> all = {node_id(4), node_id(1), node_id(3), node_id(2)};
-  EXPECT_EQ(claim_start(node_id(1), all, 64), 0);
-  EXPECT_EQ(claim_start(node_id(2), all, 64), 16);
-  EXPECT_EQ(claim_start(node_id(3), all, 64), 32);
-  EXPECT_EQ(claim_start(node_id(4), all, 64), 48);
+TEST(RunOfOthers, SkipsPartsThatAreDone) {
+  EXPECT_EQ(run_of_others(mask("      **"), node_id(1), kFour, 8, 8), (PieceRun{7, 1}));
+  EXPECT_EQ(run_of_others(mask("*       "), node_id(2), kFour, 8, 8), (PieceRun{0, 1}));
+  EXPECT_EQ(run_of_others(0, node_id(2), kFour, 8, 8), std::nullopt);
 }
 
-TEST(ClaimStart, DoesNotDependOnWhetherTheNodeIsListed) {
-  const std::vector<NodeId> others = {node_id(1), node_id(3)};
-  const std::vector<NodeId> all = {node_id(1), node_id(2), node_id(3)};
-  EXPECT_EQ(claim_start(node_id(2), others, 60), claim_start(node_id(2), all, 60));
-  EXPECT_EQ(claim_start(node_id(2), {}, 60), 0);
+TEST(RunOfOthers, IsHalfOfWhatIsLeftThere) {
+  const PieceMask free = mask_of_run(16, 16);  // all of the second node's part
+  EXPECT_EQ(run_of_others(free, node_id(1), kFour, 64, 64), (PieceRun{24, 8}));
+  EXPECT_EQ(run_of_others(free, node_id(1), kFour, 64, 3), (PieceRun{29, 3}));
+}
+
+TEST(RunOfOthers, NodesThatAreDoneAtOnceBeginAtDifferentPlaces) {
+  const PieceMask free = ~mask_of_run(0, 16) & ~mask_of_run(32, 16);  // the first and the third are done
+  const auto first = run_of_others(free, node_id(1), kFour, 64, 64);
+  const auto third = run_of_others(free, node_id(3), kFour, 64, 64);
+  ASSERT_TRUE(first && third);
+  EXPECT_NE(first->first, third->first);
 }
 
 TEST(ClaimPart, CoversTheSegmentWithoutOverlap) {
