@@ -4,18 +4,14 @@
 // thread.
 //
 // - Compared are the bytes that arrive from neighbours while this node fetches from them, and what the site
-// takes from
-//   the origin while this node takes part. Why the site: pieces that neighbours fetch from the origin reach
-//   this node as well, so with seven others at it the line is worth seven times the own part.
+//   takes from the origin while this node takes part. Why the site: pieces that neighbours fetch from the
+//   origin reach this node as well, so with seven others at it the line is worth seven times the own part.
 // - Bytes of the origin cost the site's line, so it has to promise twice as much, for three seconds in a row,
-// and loses
-//   its turn again below 1.3 times.
+//   and loses its turn again below 1.3 times.
 // - A node whose own link is full gains nothing: when both sources together bring hardly more than neighbours
-// alone
-//   did, it stays with these.
-// - A line nobody used lately is unknown. It is tried, by a few pieces, only when neighbours are slower than
-// Fast
-//   Ethernet, and once a minute at most. Why: a warm pull on a sound LAN must not touch the line at all.
+//   alone did, it stays with these.
+// - A line nobody used lately is unknown. It is tried, by a few pieces, only when neighbours bring less than
+//   40 Mbit/s, and once a minute at most. Why: a warm pull on a sound LAN must not touch the line at all.
 #pragma once
 
 #include "node/core/time.h"
@@ -33,7 +29,7 @@ class SourceBalance {
     double start_factor = 2;                    // origin / neighbours
     double stop_factor = 1.3;
     double full_link = 0.8;                         // neighbours alone / both sources together
-    double slow_lan_bytes_per_s = 5e6;           // 40 Mbit/s: a bad wireless link
+    double slow_lan_bytes_per_s = 5e6;              // 40 Mbit/s: a bad wireless link
     Duration known_for = std::chrono::minutes(10);  // a line's rate of this morning says little
     Duration attempt = std::chrono::seconds(4);     // a request, a new connection, and two periods
     Duration try_again = std::chrono::seconds(60);
