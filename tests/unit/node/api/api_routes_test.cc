@@ -84,7 +84,7 @@ TEST_F(ApiRoutesTest, BadPullRequestsAreRefusedWithAReason) {
       {R"({"repo":7})", "'repo' must be a string"},
       {R"({"repo":"../etc"})", "no repo name"},
       {R"({"repo":"a/b","revison":"x"})", "unknown field 'revison'"},
-      {R"({"repo":"a/b","type":"space"})", "model or dataset"},
+      {R"({"repo":"a/b","type":"kernel"})", "model, dataset or space"},
       {R"({"repo":"a/b","revision":"../x"})", "no revision"},
       {R"({"repo":"a/b","include":"*"})", "'include' must be an array"},
       {R"({"repo":"a/b","exclude":[""]})", "'exclude' has an entry"},
