@@ -174,7 +174,7 @@ TEST_F(ApiRoutesTest, StatusRowsAreFilteredAndLimited) {
   EXPECT_EQ(get("/shoal/v1/status?repo=other/name").body["status"].size(), 0U);
   EXPECT_EQ(get("/shoal/v1/status?limit=1").body["truncated"], true);
   EXPECT_EQ(get("/shoal/v1/status?repo=a%20b").status, 400U);
-  EXPECT_EQ(get("/shoal/v1/status?type=space").status, 400U);
+  EXPECT_EQ(get("/shoal/v1/status?type=kernel").status, 400U);
 }
 
 TEST_F(ApiRoutesTest, PeersComeFromTheSnapshot) {
@@ -256,7 +256,7 @@ TEST_F(ApiRoutesTest, AReposRevisionIsRemoved) {
   EXPECT_EQ(backend_.remove_requests[0].revision, "v1.0");
   EXPECT_EQ(backend_.remove_requests[1].revision, "");
   for (const char* path :
-       {"/shoal/v1/repos/space/a/b", "/shoal/v1/repos/model/..%2F..%2Fetc", "/shoal/v1/repos/model/a/b/c",
+       {"/shoal/v1/repos/kernel/a/b", "/shoal/v1/repos/model/..%2F..%2Fetc", "/shoal/v1/repos/model/a/b/c",
         "/shoal/v1/repos/model/a/b?revision=", "/shoal/v1/repos/model/a/b?rev=x"}) {
     EXPECT_EQ(ask("DELETE", path).status, 400U) << path;
   }
