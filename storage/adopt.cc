@@ -19,17 +19,17 @@ struct Target {
 };
 
 // `path` is a cache, a folder that has one in `hub/` (HF_HOME), or lies in a repo's folder.
-Result<Target> find_cache(const std::string& given) {
+Result<Target> find_cache(FileSystem& files, const std::string& given) {
   std::error_code ec;
   const fs::path path = fs::canonical(given, ec);
   if (ec) return fail_errno(ec.value(), "find", given);
   for (fs::path at = path; at.has_relative_path(); at = at.parent_path()) {
     if (const auto repo = parse_repo_folder_name(at.filename().string())) {
-      return Target{HubCache(at.parent_path().string()), {*repo}};
+      return Target{HubCache(at.parent_path().string(), files), {*repo}};
     }
   }
   for (const fs::path& root : {path, path / "hub"}) {
-    HubCache cache(root.string());
+    HubCache cache(root.string(), files);
     auto repos = cache.repos();
     if (repos && !repos->empty()) return Target{std::move(cache), std::move(*repos)};
   }
@@ -81,7 +81,7 @@ Result<std::vector<FileStatus>> found_files(const HubCache& cache, const RepoRef
 
 Result<AdoptReport> BlobStoreImpl::adopt(const std::string& path, const OnAdoptProgress& on_progress,
                                          std::stop_token stop) {
-  auto target = find_cache(path);
+  auto target = find_cache(files(), path);
   if (!target) return fail(target.error());
   std::vector<FoundBlob> blobs;
   AdoptProgress progress;
@@ -115,7 +115,8 @@ Result<AdoptReport> BlobStoreImpl::adopt(const std::string& path, const OnAdoptP
     if (same_path != copies->end()) {
       report.known.push_back(*id);
       held[blob.repo].insert(blob.etag);
-    } else if (same_file != copies->end() && stamp_of(same_file->path).value_or(FileStamp{}) == blob.stamp) {
+    } else if (same_file != copies->end() &&
+               stamp_of(files(), same_file->path).value_or(FileStamp{}) == blob.stamp) {
       auto added = records_.add_copy(
           *id, {.repo = blob.repo, .path = blob.path, .stamp = blob.stamp, .source = "adopted"}, {});
       if (!added) return fail(added.error());
@@ -165,16 +166,16 @@ Result<VerifyReport> BlobStoreImpl::verify(const BlobId& id, std::stop_token sto
   std::optional<Error> wrong;
   std::set<std::uint64_t> read;  // inodes; a hard link need not be read twice
   for (const auto& copy : *copies) {
-    const auto fd = open_file(copy.path, O_RDONLY | O_NOFOLLOW);
+    const auto fd = open_file(files(), copy.path, O_RDONLY | O_NOFOLLOW);
     if (!fd && fd.error().code == Code::io) return fail(fd.error());
     Result<void> good;
     if (!fd) {
       good = fail(Code::corrupt, copy.path + " is gone");
-    } else if (const auto stamp = stamp_of(fd->get(), copy.path); !stamp || stamp->size != id.size) {
+    } else if (const auto stamp = stamp_of(files(), fd->get(), copy.path); !stamp || stamp->size != id.size) {
       good = fail(Code::corrupt, copy.path + " does not have its size any more");
     } else if (read.insert(stamp->inode).second) {
       const auto hashes = read_and_hash(
-          fd->get(), id, copy.path, [&](std::uint64_t bytes) { report.bytes_read += bytes; }, stop);
+          files(), fd->get(), id, copy.path, [&](std::uint64_t bytes) { report.bytes_read += bytes; }, stop);
       if (!hashes) return fail(hashes.error());
       int bad = 0;
       for (const auto& found : hashes->segments) {
@@ -239,15 +240,7 @@ Result<RemoveReport> BlobStoreImpl::remove(const RepoRef& repo, const std::strin
   RemoveReport report;
   report.files = removed->files;
   report.bytes = removed->bytes;
-  const auto held = records_.held();
-  if (!held) return fail(held.error());
-  const std::set<std::string> etags(removed->etags.begin(), removed->etags.end());
-  for (const auto& id : *held) {
-    if (!etags.contains(id.etag())) continue;
-    if (auto dropped = records_.drop_copy(id, cache_.layout().blob(repo, id)); !dropped)
-      return fail(dropped.error());
-    if (!find(id, std::nullopt)) report.no_longer_held.push_back(id);
-  }
+  if (auto dropped = drop_records(repo, removed->etags, report); !dropped) return fail(dropped.error());
   if (auto deleted = db_.delete_files(repo, commit); !deleted) return fail(deleted.error());
   return report;
 }

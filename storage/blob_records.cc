@@ -123,6 +123,14 @@ RepoRef to_repo(const std::string& type, std::string name) {
   return {parse_repo_type(type).value_or(RepoType::model), std::move(name)};
 }
 
+PartialRecord read_partial(const Statement& row, const BlobId& id, int column) {
+  return {.id = id,
+          .repo = to_repo(row.text(column), row.text(column + 1)),
+          .path = row.text(column + 2),
+          .inode = row.u64(column + 3),
+          .boot_id = row.text(column + 4)};
+}
+
 }  // namespace
 
 Result<std::vector<CopyRecord>> BlobRecords::copies(const BlobId& id) {
@@ -132,16 +140,12 @@ Result<std::vector<CopyRecord>> BlobRecords::copies(const BlobId& id) {
       "SELECT c.type, c.repo, c.path, c.inode, c.mtime_ns, c.source FROM blob b JOIN copy c ON c.blob = b.id "
       "WHERE b.blob_id = ? AND b.size = ? ORDER BY c.id");
   select.bind(id.text()).bind_u64(id.size);
-  std::vector<CopyRecord> out;
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return out;
-    out.push_back({.repo = to_repo(select.text(0), select.text(1)),
-                   .path = select.text(2),
-                   .stamp = {.inode = select.u64(3), .size = id.size, .mtime_ns = select.i64(4)},
-                   .source = select.text(5)});
-  }
+  return select.collect([&](const Statement& row) {
+    return CopyRecord{.repo = to_repo(row.text(0), row.text(1)),
+                      .path = row.text(2),
+                      .stamp = {.inode = row.u64(3), .size = id.size, .mtime_ns = row.i64(4)},
+                      .source = row.text(5)};
+  });
 }
 
 Result<std::optional<CopyRecord>> BlobRecords::copy_at(const BlobId& id, const std::string& path) {
@@ -158,12 +162,11 @@ Result<std::vector<BlobId>> BlobRecords::held() {
   const auto lock = db.lock();
   auto select = db.prepare("SELECT blob_id, size FROM blob WHERE id IN (SELECT blob FROM copy)");
   std::vector<BlobId> out;
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return out;
-    if (const auto id = BlobId::parse(select.text(0), select.u64(1))) out.push_back(*id);
-  }
+  auto done = select.each([&](const Statement& row) {
+    if (const auto id = BlobId::parse(row.text(0), row.u64(1))) out.push_back(*id);
+  });
+  if (!done) return fail(done.error());
+  return out;
 }
 
 Result<void> BlobRecords::add_copy(const BlobId& id, const CopyRecord& copy,
@@ -231,18 +234,11 @@ Result<std::vector<PartialRecord>> BlobRecords::partials() {
       "SELECT b.blob_id, b.size, p.type, p.repo, p.path, p.inode, p.boot_id "
       "FROM partial p JOIN blob b ON b.id = p.blob ORDER BY p.started_at, p.blob");
   std::vector<PartialRecord> out;
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return out;
-    const auto id = BlobId::parse(select.text(0), select.u64(1));
-    if (!id) continue;
-    out.push_back({.id = *id,
-                   .repo = to_repo(select.text(2), select.text(3)),
-                   .path = select.text(4),
-                   .inode = select.u64(5),
-                   .boot_id = select.text(6)});
-  }
+  auto done = select.each([&](const Statement& row) {
+    if (const auto id = BlobId::parse(row.text(0), row.u64(1))) out.push_back(read_partial(row, *id, 2));
+  });
+  if (!done) return fail(done.error());
+  return out;
 }
 
 Result<std::optional<PartialRecord>> BlobRecords::partial(const BlobId& id) {
@@ -254,11 +250,7 @@ Result<std::optional<PartialRecord>> BlobRecords::partial(const BlobId& id) {
   const auto row = select.bind(id.text()).bind_u64(id.size).step();
   if (!row) return fail(row.error());
   if (!*row) return std::optional<PartialRecord>{};
-  return std::optional(PartialRecord{.id = id,
-                                     .repo = to_repo(select.text(0), select.text(1)),
-                                     .path = select.text(2),
-                                     .inode = select.u64(3),
-                                     .boot_id = select.text(4)});
+  return std::optional(read_partial(select, id, 0));
 }
 
 Result<void> BlobRecords::begin_partial(const PartialRecord& partial) {
@@ -299,16 +291,12 @@ Result<std::vector<SegmentRecord>> BlobRecords::masks(const BlobId& id) {
       "SELECT s.idx, s.written, s.durable FROM blob b JOIN segment s ON s.blob = b.id "
       "WHERE b.blob_id = ? AND b.size = ? ORDER BY s.idx");
   select.bind(id.text()).bind_u64(id.size);
-  std::vector<SegmentRecord> out;
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return out;
-    out.push_back({.index = static_cast<SegmentIndex>(select.i64(0)),
-                   .written = select.u64(1),
-                   .durable = select.u64(2),
-                   .hashes = {}});
-  }
+  return select.collect([](const Statement& row) {
+    return SegmentRecord{.index = static_cast<SegmentIndex>(row.i64(0)),
+                         .written = row.u64(1),
+                         .durable = row.u64(2),
+                         .hashes = {}};
+  });
 }
 
 Result<std::vector<PrefixRecord>> BlobRecords::prefixes(const BlobId& id) {
@@ -318,16 +306,12 @@ Result<std::vector<PrefixRecord>> BlobRecords::prefixes(const BlobId& id) {
       "SELECT h.kind, h.position, h.state FROM blob b JOIN prefix_hash h ON h.blob = b.id "
       "WHERE b.blob_id = ? AND b.size = ? ORDER BY h.position");
   select.bind(id.text()).bind_u64(id.size);
-  std::vector<PrefixRecord> out;
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return out;
-    const auto state = select.blob(2);
-    out.push_back({.kind = static_cast<PrefixRecord::Kind>(select.i64(0)),
-                   .position = select.u64(1),
-                   .state = {state.begin(), state.end()}});
-  }
+  return select.collect([](const Statement& row) {
+    const auto state = row.blob(2);
+    return PrefixRecord{.kind = static_cast<PrefixRecord::Kind>(row.i64(0)),
+                        .position = row.u64(1),
+                        .state = {state.begin(), state.end()}};
+  });
 }
 
 Result<void> BlobRecords::record(const std::vector<PartialChanges>& changes, bool flushed) {

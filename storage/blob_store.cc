@@ -2,48 +2,38 @@
 
 #include "storage/blob_store_impl.h"
 
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
 
 #include <fcntl.h>
-#include <unistd.h>
 
 namespace shoal {
 namespace {
 
-// No write of a temporary file takes so long; younger ones may be another node's on a shared cache.
-constexpr std::chrono::minutes kLeftoverAge{10};
 constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
 
 class CompleteFile final : public BlobFile {
  public:
-  CompleteFile(BlobId id, std::string path, UniqueFd fd)
-      : id_(id), path_(std::move(path)), fd_(std::move(fd)) {}
+  CompleteFile(FileSystem& files, BlobId id, std::string path, UniqueFd fd)
+      : files_(files), id_(id), path_(std::move(path)), fd_(std::move(fd)) {}
   [[nodiscard]] const BlobId& id() const override { return id_; }
   [[nodiscard]] int descriptor() const override { return fd_.get(); }
   Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) override {
     if (offset > id_.size || out.size() > id_.size - offset) {
       return fail(Code::invalid, "a read past the end of " + path_);
     }
-    return read_exactly(fd_.get(), offset, out, path_);
+    return read_exactly(files_, fd_.get(), offset, out, path_);
   }
   Result<void> write_at(std::uint64_t, std::span<const std::span<const std::byte>>) override {
     return fail(Code::invalid, path_ + " is complete and not written to");
   }
 
  private:
+  FileSystem& files_;
   const BlobId id_;
   const std::string path_;
   const UniqueFd fd_;
 };
-
-int real_datasync(int fd) {
-  while (::fdatasync(fd) != 0) {
-    if (errno != EINTR) return errno;
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -65,21 +55,20 @@ BlobStoreImpl::~BlobStoreImpl() {
 }
 
 Result<void> BlobStoreImpl::start() {
-  if (auto made = make_dirs(options_.cache_root); !made) return made;
+  if (auto made = make_dirs(files(), options_.cache_root); !made) return made;
   // One spelling of the root, whatever links lead to it: recorded paths are compared as text.
   std::error_code ec;
   const auto root = std::filesystem::canonical(options_.cache_root, ec);
   if (ec) return fail_errno(ec.value(), "find", options_.cache_root);
-  cache_ = HubCache(root.string());
+  cache_ = HubCache(root.string(), files());
   if (auto ready = cache_.prepare(); !ready) return ready;
   if (options_.boot_id.empty()) {
     // Unreadable (not Linux as we know it): a value that no run shares, so that only durable pieces count.
-    const auto boot = read_small_file(kBootIdFile, 64);
+    const auto boot = read_small_file(files(), kBootIdFile, 64);
     options_.boot_id = boot ? *boot : "unknown-" + random_tag();
     while (!options_.boot_id.empty() && options_.boot_id.back() == '\n') options_.boot_id.pop_back();
   }
-  if (!options_.datasync) options_.datasync = real_datasync;
-  if (auto swept = cache_.sweep(kLeftoverAge); !swept) return swept;
+  if (auto swept = cache_.sweep(options_.leftover_age); !swept) return swept;
   if (auto recovered = recover_partials(); !recovered) return recovered;
 
   const auto on_trouble = [this](const Error& error) { trouble(error); };
@@ -88,7 +77,7 @@ Result<void> BlobStoreImpl::start() {
                             .record_bytes = options_.record_bytes,
                             .sync_interval = options_.sync_interval,
                             .sync_bytes = options_.sync_bytes,
-                            .datasync = options_.datasync,
+                            .files = &files(),
                             .on_flush_failed = [this](const PartialPtr& file,
                                                       const Error& error) { lose_unflushed(file, error); },
                             .on_trouble = on_trouble});
@@ -121,7 +110,7 @@ Result<std::optional<CopyRecord>> BlobStoreImpl::intact_copy(const BlobId& id,
   if (!copies) return fail(copies.error());
   for (auto& copy : *copies) {
     if (repo && copy.repo != *repo) continue;
-    const auto stamp = stamp_of(copy.path);
+    const auto stamp = stamp_of(files(), copy.path);
     if (stamp && *stamp == copy.stamp) return std::optional(std::move(copy));
     // A folder that cannot be read right now is no proof that the file is gone.
     if (!stamp && stamp.error().code == Code::io) continue;
@@ -155,12 +144,12 @@ Result<std::shared_ptr<BlobFile>> BlobStoreImpl::open(const BlobId& id) {
   if (auto file = open_[id].lock()) return file;
   std::erase_if(open_, [](const auto& entry) { return entry.second.expired(); });
   const std::string& path = (*copy)->path;
-  auto fd = open_file(path, O_RDONLY);
+  auto fd = open_file(files(), path, O_RDONLY);
   if (!fd) return fail(fd.error());
-  const auto stamp = stamp_of(fd->get(), path);
+  const auto stamp = stamp_of(files(), fd->get(), path);
   if (!stamp) return fail(stamp.error());
   if (*stamp != (*copy)->stamp) return fail(Code::not_found, path + " has just been replaced");
-  auto file = std::make_shared<CompleteFile>(id, path, std::move(*fd));
+  auto file = std::make_shared<CompleteFile>(files(), id, path, std::move(*fd));
   open_[id] = file;
   return std::shared_ptr<BlobFile>(std::move(file));
 }

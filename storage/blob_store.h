@@ -15,10 +15,12 @@
 // moments; all others may wait for the disk, so never from the loop.
 #pragma once
 
+#include "node/core/eviction.h"
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/ports.h"
 #include "node/core/result.h"
+#include "storage/file_system.h"
 #include "storage/hub_cache.h"
 #include "storage/partial_blob.h"
 #include "storage/state_db.h"
@@ -52,8 +54,11 @@ struct BlobStoreOptions {
   int hash_threads = 2;
   // Empty: the kernel's (/proc/sys/kernel/random/boot_id). Tests play a reboot with it.
   std::string boot_id;
-  // Replaced by tests to play a failing disk; returns 0 or an errno. Empty: fdatasync(2).
-  std::function<int(int fd)> datasync;
+  // Temporary files that a crash left are removed at a start when they are so old: no write of one takes so
+  // long, and younger ones may be another node's on a shared cache.
+  std::chrono::seconds leftover_age = std::chrono::minutes(10);
+  // Replaced by tests to play a failing disk. Outlives the store.
+  FileSystem* files = &real_files();
 
   // Called on a thread of the store, without locks held: post and return.
   //
@@ -106,6 +111,12 @@ struct RemoveReport {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;             // freed
   std::vector<BlobId> no_longer_held;  // not complete anywhere on this machine any more
+};
+
+struct CacheContents {
+  std::vector<HeldSnapshot> snapshots;
+  std::uint64_t bytes = 0;      // taken by files under blobs/ of the own cache, hard links counted once
+  std::uint64_t disk_free = 0;  // to this user, on its file system
 };
 
 class BlobStore {
@@ -182,6 +193,13 @@ class BlobStore {
   // Reads every copy of a complete blob again. corrupt: the copy is no longer believed; it is left on the
   // disk.
   virtual Result<VerifyReport> verify(const BlobId& id, std::stop_token stop) = 0;
+  // What the own cache holds, for the choice of what to evict: a row per snapshot, and one per repo for
+  // complete blobs that no snapshot links to. `wanted` is the caller's to fill in, as
+  // is what else it knows of `in_use`, which is set here when a program has a file of it open. last_used is
+  // the latest of record and access time (atime).
+  virtual Result<CacheContents> contents() = 0;
+  // Removes what one of them holds, links first. `commit` empty: the repo's blobs that no snapshot links to.
+  virtual Result<RemoveReport> evict(const RepoRef& repo, const std::string& commit) = 0;
   // Removes a repo or one snapshot of it from this store's cache, and their rows. Errors: not_found,
   // unavailable (a blob of it is being fetched: cancel that first).
   virtual Result<RemoveReport> remove(const RepoRef& repo, const std::string& commit = {}) = 0;

@@ -54,6 +54,10 @@ class BlobStoreImpl final : public BlobStore {
   Result<VerifyReport> verify(const BlobId& id, std::stop_token stop) override;
   Result<RemoveReport> remove(const RepoRef& repo, const std::string& commit) override;
 
+  // making room (eviction_facts.cc)
+  Result<CacheContents> contents() override;
+  Result<RemoveReport> evict(const RepoRef& repo, const std::string& commit) override;
+
  private:
   using Losses = std::vector<std::pair<SegmentIndex, PieceMask>>;
 
@@ -65,9 +69,12 @@ class BlobStoreImpl final : public BlobStore {
   Result<std::optional<CopyRecord>> intact_copy(const BlobId& id, const std::optional<RepoRef>& repo);
 
   Result<void> recover_partials();
+  // The records of files that are gone; adds to the report what is held nowhere else.
+  Result<void> drop_records(const RepoRef& repo, const std::vector<std::string>& etags, RemoveReport& report);
   // no_space unless `more` bytes fit beside the floor and what live partials still need.
   Result<void> check_space(const BlobId& id, std::uint64_t more);
   [[nodiscard]] PartialPtr live(const BlobId& id) const;
+  [[nodiscard]] FileSystem& files() const { return *options_.files; }
   Result<PartialPtr> open_partial(const PartialRecord& record, bool resume);
   // Reads the recorded pieces of a file that is not the inode it was; keeps those that match.
   std::vector<SegmentRecord> recheck(int fd, const PartialRecord& record,

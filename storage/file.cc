@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <system_error>
 #include <vector>
 
@@ -55,32 +54,30 @@ Unexpected<Error> fail_errno(int err, std::string_view what, std::string_view pa
   return fail(code_of(err), std::move(text), err);
 }
 
-Result<UniqueFd> open_file(const std::string& path, int flags, unsigned mode) {
-  while (true) {
-    UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
-    if (fd.valid()) return fd;
-    if (errno != EINTR) return fail_errno(errno, "open", path);
-  }
+Result<UniqueFd> open_file(FileSystem& files, const std::string& path, int flags, unsigned mode) {
+  const int fd = files.open(path, flags, mode);
+  if (fd < 0) return fail_errno(-fd, "open", path);
+  return UniqueFd(fd);
 }
 
-Result<FileStamp> stamp_of(int fd, const std::string& path) {
+Result<FileStamp> stamp_of(FileSystem& files, int fd, const std::string& path) {
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat", path);
+  if (const int rc = files.status(fd, st); rc < 0) return fail_errno(-rc, "stat", path);
   return to_stamp(st);
 }
 
-Result<FileStamp> stamp_of(const std::string& path) {
+Result<FileStamp> stamp_of(FileSystem& files, const std::string& path) {
   struct stat st {};
-  if (::lstat(path.c_str(), &st) != 0) return fail_errno(errno, "stat", path);
+  if (const int rc = files.status(path, st); rc < 0) return fail_errno(-rc, "stat", path);
   if (!S_ISREG(st.st_mode)) return fail(Code::invalid, path + " is not a regular file");
   return to_stamp(st);
 }
 
-Result<void> read_exactly(int fd, std::uint64_t offset, std::span<std::byte> out, const std::string& path) {
+Result<void> read_exactly(FileSystem& files, int fd, std::uint64_t offset, std::span<std::byte> out,
+                          const std::string& path) {
   while (!out.empty()) {
-    const ssize_t n = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(errno, "read", path);
+    const ssize_t n = files.read(fd, out, offset);
+    if (n < 0) return fail_errno(static_cast<int>(-n), "read", path);
     if (n == 0) return fail(Code::io, path + " is shorter than it has to be");
     out = out.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
@@ -88,14 +85,14 @@ Result<void> read_exactly(int fd, std::uint64_t offset, std::span<std::byte> out
   return {};
 }
 
-Result<void> write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
+Result<void> write_all(FileSystem& files, int fd, std::uint64_t offset, std::span<const std::byte> bytes,
                        const std::string& path) {
   const std::array one{bytes};
-  return write_all(fd, offset, one, path);
+  return write_all(files, fd, offset, one, path);
 }
 
-Result<void> write_all(int fd, std::uint64_t offset, std::span<const std::span<const std::byte>> buffers,
-                       const std::string& path) {
+Result<void> write_all(FileSystem& files, int fd, std::uint64_t offset,
+                       std::span<const std::span<const std::byte>> buffers, const std::string& path) {
   std::size_t skip = 0;  // bytes of buffers[0] that are written
   while (!buffers.empty()) {
     std::array<iovec, kIovMax> vec{};
@@ -105,9 +102,8 @@ Result<void> write_all(int fd, std::uint64_t offset, std::span<const std::span<c
       // iovec is shared with readv and so not const; pwritev only reads.
       vec[i] = {const_cast<std::byte*>(part.data()), part.size()};  // NOLINT
     }
-    ssize_t n = ::pwritev(fd, vec.data(), static_cast<int>(count), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(errno, "write", path);
+    const ssize_t n = files.write(fd, std::span(vec).first(count), offset);
+    if (n < 0) return fail_errno(static_cast<int>(-n), "write", path);
     offset += static_cast<std::uint64_t>(n);
     std::size_t written = static_cast<std::size_t>(n) + skip;
     skip = 0;
@@ -123,54 +119,96 @@ Result<void> write_all(int fd, std::uint64_t offset, std::span<const std::span<c
   return {};
 }
 
-Result<void> sync_file(int fd, const std::string& path) {
-  if (::fsync(fd) != 0) return fail_errno(errno, "flush", path);
+Result<void> resize_file(FileSystem& files, int fd, std::uint64_t size, const std::string& path) {
+  if (const int rc = files.resize(fd, size); rc < 0) return fail_errno(-rc, "resize", path);
   return {};
 }
 
-Result<void> sync_dir(const std::string& dir) {
-  const auto fd = open_file(dir, O_RDONLY | O_DIRECTORY);
+Result<void> sync_file(FileSystem& files, int fd, const std::string& path) {
+  if (const int rc = files.sync(fd, false); rc < 0) return fail_errno(-rc, "flush", path);
+  return {};
+}
+
+Result<void> sync_dir(FileSystem& files, const std::string& dir) {
+  const auto fd = open_file(files, dir, O_RDONLY | O_DIRECTORY);
   if (!fd) return fail(fd.error());
   // Some network file systems cannot flush a folder and say EINVAL; their renames are synchronous.
-  if (::fsync(fd->get()) != 0 && errno != EINVAL) return fail_errno(errno, "flush", dir);
+  if (const int rc = files.sync(fd->get(), false); rc < 0 && rc != -EINVAL)
+    return fail_errno(-rc, "flush", dir);
   return {};
 }
 
-Result<void> make_dirs(const std::string& dir) {
-  std::error_code ec;
-  std::filesystem::create_directories(dir, ec);
-  if (ec) return fail_errno(ec.value(), "make the folder", dir);
+Result<void> make_dirs(FileSystem& files, const std::string& dir) {
+  struct stat st {};
+  const int there = files.status(dir, st);
+  if (there == 0 && (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))) return {};
+  if (there == 0) return fail_errno(ENOTDIR, "make the folder", dir);
+  if (there != -ENOENT) return fail_errno(-there, "make the folder", dir);
+  const std::string parent = parent_of(dir);
+  if (!parent.empty()) {
+    if (auto made = make_dirs(files, parent); !made) return made;
+  }
+  const int rc = files.make_dir(dir);
+  if (rc == -EEXIST) return {};  // someone else was faster
+  if (rc < 0) return fail_errno(-rc, "make the folder", dir);
+  if (parent.empty()) return {};
+  auto synced = sync_dir(files, parent);
+  // A folder that others own may be entered and not read; then its owner answers for it.
+  if (!synced && synced.error().raw == EACCES) return {};
+  return synced;
+}
+
+Result<void> rename_file(FileSystem& files, const std::string& from, const std::string& to) {
+  if (const int rc = files.rename(from, to); rc < 0) return fail_errno(-rc, "rename to", to);
   return {};
 }
 
-Result<void> rename_file(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno(errno, "rename to", to);
+Result<void> remove_file(FileSystem& files, const std::string& path) {
+  if (const int rc = files.unlink(path); rc < 0 && rc != -ENOENT) return fail_errno(-rc, "remove", path);
   return {};
 }
 
-Result<void> remove_file(const std::string& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "remove", path);
+Result<void> remove_tree(FileSystem& files, const std::string& dir) {
+  const auto entries = list_dir(files, dir);
+  if (!entries) return fail(entries.error());
+  for (const auto& entry : *entries) {
+    const std::string path = dir + "/" + entry.name;
+    auto gone = entry.is_dir ? remove_tree(files, path) : remove_file(files, path);
+    if (!gone) return gone;
+  }
+  if (const int rc = files.remove_dir(dir); rc < 0 && rc != -ENOENT) return fail_errno(-rc, "remove", dir);
   return {};
 }
 
-Result<std::string> read_small_file(const std::string& path, std::size_t max) {
-  const auto fd = open_file(path, O_RDONLY);
+Result<std::vector<FileSystem::Entry>> list_dir(FileSystem& files, const std::string& dir) {
+  std::vector<FileSystem::Entry> entries;
+  if (const int rc = files.list(dir, entries); rc < 0 && rc != -ENOENT) return fail_errno(-rc, "list", dir);
+  std::ranges::sort(entries, {}, &FileSystem::Entry::name);
+  return entries;
+}
+
+Result<std::string> read_small_file(FileSystem& files, const std::string& path, std::size_t max) {
+  const auto fd = open_file(files, path, O_RDONLY);
   if (!fd) return fail(fd.error());
-  const auto stamp = stamp_of(fd->get(), path);
+  const auto stamp = stamp_of(files, fd->get(), path);
   if (!stamp) return fail(stamp.error());
   if (stamp->size > max) return fail(Code::invalid, path + " is larger than expected");
   // Files under /proc say size 0, so it is the limit that is read.
   std::string out(max, '\0');
   std::size_t got = 0;
   while (got < max) {
-    const ssize_t n = ::read(fd->get(), out.data() + got, max - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno(errno, "read", path);
+    const ssize_t n = files.read(fd->get(), std::as_writable_bytes(std::span(out).subspan(got)), got);
+    if (n < 0) return fail_errno(static_cast<int>(-n), "read", path);
     if (n == 0) break;
     got += static_cast<std::size_t>(n);
   }
   out.resize(got);
   return out;
+}
+
+std::string parent_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash);
 }
 
 std::string human_size(std::uint64_t bytes) {

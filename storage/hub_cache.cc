@@ -8,7 +8,6 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,10 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds kLockPoll{100};
 // Snapshots nest a few folders deep; a loop of links is not followed at all.
 constexpr int kDepthMax = 32;
-
-std::string parent_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
 
 std::string join(std::string dir, const std::string& name) {
   dir += '/';
@@ -51,68 +46,70 @@ std::optional<std::string> read_link(const std::string& path) {
   return target.string();
 }
 
-// Calls `visit(relative path, entry)` for all that is not a folder below `dir`. A folder that is not there
-// has nothing in it.
+// Calls `visit(relative path)` for all that is not a folder below `dir`. A folder that is not there has
+// nothing in it.
 template <typename Visit>
-Result<void> walk(const std::string& dir, Visit visit) {
-  std::error_code ec;
-  fs::recursive_directory_iterator it(dir, fs::directory_options::none, ec);
-  if (ec == std::errc::no_such_file_or_directory) return {};
-  for (; !ec && it != fs::recursive_directory_iterator(); it.increment(ec)) {
-    if (it.depth() > kDepthMax) {
-      it.disable_recursion_pending();
-      continue;
-    }
-    std::error_code ignored;
-    if (it->is_symlink(ignored) || !it->is_directory(ignored)) {
-      visit(it->path().string().substr(dir.size() + 1), *it);
+Result<void> walk(FileSystem& files, const std::string& dir, const Visit& visit,
+                  const std::string& below = {}, int depth = 0) {
+  const auto entries = list_dir(files, below.empty() ? dir : join(dir, below));
+  if (!entries) return fail(entries.error());
+  for (const auto& entry : *entries) {
+    const std::string path = below.empty() ? entry.name : join(below, entry.name);
+    if (!entry.is_dir) {
+      visit(path);
+    } else if (depth < kDepthMax) {
+      if (auto done = walk(files, dir, visit, path, depth + 1); !done) return done;
     }
   }
-  if (ec) return fail_errno(ec.value(), "list", dir);
   return {};
+}
+
+// Flushes the folder and those in it, innermost first.
+Result<void> sync_tree(FileSystem& files, const std::string& dir, int depth = 0) {
+  const auto entries = list_dir(files, dir);
+  if (!entries) return fail(entries.error());
+  for (const auto& entry : *entries) {
+    if (!entry.is_dir || depth >= kDepthMax) continue;
+    if (auto done = sync_tree(files, join(dir, entry.name), depth + 1); !done) return done;
+  }
+  return sync_dir(files, dir);
 }
 
 // Names directly in `dir`.
-Result<std::vector<std::string>> list(const std::string& dir) {
-  std::error_code ec;
+Result<std::vector<std::string>> list(FileSystem& files, const std::string& dir) {
+  auto entries = list_dir(files, dir);
+  if (!entries) return fail(entries.error());
   std::vector<std::string> names;
-  fs::directory_iterator it(dir, ec);
-  if (ec == std::errc::no_such_file_or_directory) return names;
-  for (; !ec && it != fs::directory_iterator(); it.increment(ec)) {
-    names.push_back(it->path().filename().string());
-  }
-  if (ec) return fail_errno(ec.value(), "list", dir);
-  std::ranges::sort(names);
+  for (auto& entry : *entries) names.push_back(std::move(entry.name));
   return names;
 }
 
-Result<void> remove_tree(const std::string& dir) {
-  std::error_code ec;
-  fs::remove_all(dir, ec);
-  if (ec) return fail_errno(ec.value(), "remove", dir);
-  return {};
-}
-
 // Removes the folder and those above it while they are empty, up to `stop`.
-void remove_empty_dirs(std::string dir, const std::string& stop) {
-  while (dir.size() > stop.size() && ::rmdir(dir.c_str()) == 0) dir = parent_of(dir);
+void remove_empty_dirs(FileSystem& files, std::string dir, const std::string& stop) {
+  while (dir.size() > stop.size() && files.remove_dir(dir) == 0) dir = parent_of(dir);
 }
 
-Result<void> write_new_file(const std::string& path, std::string_view text, bool flush = false) {
-  const auto fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC);
+Result<void> write_new_file(FileSystem& files, const std::string& path, std::string_view text,
+                            bool flush = false) {
+  const auto fd = open_file(files, path, O_WRONLY | O_CREAT | O_TRUNC);
   if (!fd) return fail(fd.error());
-  auto written = write_all(fd->get(), 0, std::as_bytes(std::span(text)), path);
-  return written && flush ? sync_file(fd->get(), path) : written;
+  auto written = write_all(files, fd->get(), 0, std::as_bytes(std::span(text)), path);
+  return written && flush ? sync_file(files, fd->get(), path) : written;
+}
+
+bool is_directory(FileSystem& files, const std::string& path) {
+  struct stat st {};
+  return files.status(path, st) == 0 && S_ISDIR(st.st_mode);
 }
 
 }  // namespace
 
 Result<void> HubCache::prepare() {
-  if (auto made = make_dirs(layout_.root()); !made) return made;
+  if (auto made = make_dirs(*files_, layout_.root()); !made) return made;
   const std::string tag = layout_.tag_file();
-  std::error_code ec;
-  if (fs::exists(fs::symlink_status(tag, ec))) return {};
-  return write_new_file(tag, cache_tag_text());
+  struct stat st {};
+  if (files_->status(tag, st) == 0) return {};
+  return write_new_file(*files_, tag, cache_tag_text());
 }
 
 Result<void> HubCache::sweep(std::chrono::seconds age) {
@@ -123,14 +120,14 @@ Result<void> HubCache::sweep(std::chrono::seconds age) {
   for (const auto& repo : *all) {
     for (const auto& [dir, is_temp] : {std::pair{layout_.blobs_dir(repo), &is_small_temp_name},
                                        std::pair{layout_.repo_dir(repo), &is_repo_temp_name}}) {
-      const auto names = list(dir);
+      const auto names = list(*files_, dir);
       if (!names) return fail(names.error());
       for (const auto& name : *names) {
         const std::string path = join(dir, name);
         struct stat st {};
-        if (!is_temp(name) || ::lstat(path.c_str(), &st) != 0) continue;
+        if (!is_temp(name) || files_->status(path, st) != 0) continue;
         if (std::chrono::seconds(st.st_mtim.tv_sec) + age > now) continue;
-        if (auto removed = remove_file(path); !removed) return removed;
+        if (auto removed = remove_file(*files_, path); !removed) return removed;
       }
     }
   }
@@ -140,7 +137,7 @@ Result<void> HubCache::sweep(std::chrono::seconds age) {
 Result<void> HubCache::prepare_repo(const RepoRef& repo) {
   if (auto ok = check(repo); !ok) return ok;
   for (const auto& dir : {layout_.blobs_dir(repo), layout_.refs_dir(repo), layout_.snapshots_dir(repo)}) {
-    if (auto made = make_dirs(dir); !made) return made;
+    if (auto made = make_dirs(*files_, dir); !made) return made;
   }
   return {};
 }
@@ -151,11 +148,11 @@ Result<void> HubCache::link_snapshot(const RepoRef& repo, const std::string& com
   const std::string entry = layout_.snapshot_entry(repo, commit, path);
   const std::string target = snapshot_link_target(path, id);
   if (read_link(entry) == target) return {};
-  if (auto made = make_dirs(parent_of(entry)); !made) return made;
+  if (auto made = make_dirs(*files_, parent_of(entry)); !made) return made;
   const std::string temp = layout_.link_temp(repo, random_tag());
-  if (::symlink(target.c_str(), temp.c_str()) != 0) return fail_errno(errno, "link", temp);
-  auto renamed = rename_file(temp, entry);
-  if (!renamed) ::unlink(temp.c_str());
+  if (const int rc = files_->symlink(target, temp); rc < 0) return fail_errno(-rc, "link", temp);
+  auto renamed = rename_file(*files_, temp, entry);
+  if (!renamed) files_->unlink(temp);
   return renamed;
 }
 
@@ -164,45 +161,46 @@ Result<void> HubCache::write_ref(const RepoRef& repo, const std::string& revisio
   if (auto ok = check(repo, commit); !ok) return ok;
   if (!is_valid_revision(revision)) return fail(Code::invalid, "'" + revision + "' is not a revision");
   // A scanner calls the whole repo corrupt when a ref names a commit without a folder.
-  if (auto made = make_dirs(layout_.snapshot(repo, commit)); !made) return made;
+  if (auto made = make_dirs(*files_, layout_.snapshot(repo, commit)); !made) return made;
   if (revision == commit) return {};
   const std::string ref = layout_.ref(repo, revision);
-  if (const auto old = read_small_file(ref, 256); old && *old == commit) return {};
-  if (auto made = make_dirs(parent_of(ref)); !made) return made;
+  if (const auto old = read_small_file(*files_, ref, 256); old && *old == commit) return {};
+  if (auto made = make_dirs(*files_, parent_of(ref)); !made) return made;
   const std::string temp = layout_.ref_temp(repo, random_tag());
   // Flushed before the rename: a power loss must leave neither an empty ref, which makes the repo corrupt for
   // every scanner, nor one whose links never reached the disk.
-  auto done = sync_dir(layout_.snapshot(repo, commit));
-  if (done) done = write_new_file(temp, commit, true);
-  if (done) done = rename_file(temp, ref);
-  if (!done) ::unlink(temp.c_str());
+  auto done = sync_tree(*files_, layout_.snapshot(repo, commit));
+  if (done) done = write_new_file(*files_, temp, commit, true);
+  if (done) done = rename_file(*files_, temp, ref);
+  if (done) done = sync_dir(*files_, parent_of(ref));
+  if (!done) files_->unlink(temp);
   return done;
 }
 
 Result<void> HubCache::mark_missing(const RepoRef& repo, const std::string& commit, const std::string& path) {
   if (auto ok = check(repo, commit, path); !ok) return ok;
   const std::string mark = layout_.no_exist(repo, commit, path);
-  if (auto made = make_dirs(parent_of(mark)); !made) return made;
-  return write_new_file(mark, {});
+  if (auto made = make_dirs(*files_, parent_of(mark)); !made) return made;
+  return write_new_file(*files_, mark, {});
 }
 
 Result<std::optional<BlobLock>> HubCache::try_lock(const RepoRef& repo, const BlobId& id) {
   if (auto ok = check(repo); !ok) return fail(ok.error());
-  if (auto made = make_dirs(layout_.locks_dir(repo)); !made) return fail(made.error());
+  if (auto made = make_dirs(*files_, layout_.locks_dir(repo)); !made) return fail(made.error());
   const std::string path = layout_.lock(repo, id);
-  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0664);
+  auto fd = open_file(*files_, path, O_RDWR | O_CREAT | O_EXCL, 0664);
   if (fd) {
     // Past the umask: other users of the machine's group share the cache.
     ::fchmod(fd->get(), 0664);
   } else if (fd.error().raw == EEXIST) {
-    fd = open_file(path, O_RDWR);
+    fd = open_file(*files_, path, O_RDWR);
     // Someone else's lock file may be read-only to us; flock(2) does not mind.
-    if (!fd && fd.error().raw == EACCES) fd = open_file(path, O_RDONLY);
+    if (!fd && fd.error().raw == EACCES) fd = open_file(*files_, path, O_RDONLY);
   }
   if (!fd) return fail(fd.error());
-  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK || errno == EINTR) return std::optional<BlobLock>{};
-    return fail_errno(errno, "lock", path);
+  if (const int rc = files_->lock(fd->get()); rc < 0) {
+    if (rc == -EWOULDBLOCK) return std::optional<BlobLock>{};
+    return fail_errno(-rc, "lock", path);
   }
   return std::optional(BlobLock(std::move(*fd)));
 }
@@ -223,7 +221,7 @@ Result<BlobLock> HubCache::lock(const RepoRef& repo, const BlobId& id,
 }
 
 Result<std::vector<RepoRef>> HubCache::repos() const {
-  const auto names = list(layout_.root());
+  const auto names = list(*files_, layout_.root());
   if (!names) return fail(names.error());
   std::vector<RepoRef> out;
   for (const auto& name : *names) {
@@ -234,20 +232,20 @@ Result<std::vector<RepoRef>> HubCache::repos() const {
 
 Result<std::vector<FoundBlob>> HubCache::blobs(const RepoRef& repo) const {
   const std::string dir = layout_.blobs_dir(repo);
-  const auto names = list(dir);
+  const auto names = list(*files_, dir);
   if (!names) return fail(names.error());
   std::vector<FoundBlob> out;
   for (const auto& name : *names) {
     if (!is_blob_name(name)) continue;
     std::string path = join(dir, name);
     // Gone in between, or no regular file: not a blob.
-    if (const auto stamp = stamp_of(path)) out.push_back({repo, name, std::move(path), *stamp});
+    if (const auto stamp = stamp_of(*files_, path)) out.push_back({repo, name, std::move(path), *stamp});
   }
   return out;
 }
 
 Result<std::vector<std::string>> HubCache::commits(const RepoRef& repo) const {
-  auto names = list(layout_.snapshots_dir(repo));
+  auto names = list(*files_, layout_.snapshots_dir(repo));
   if (!names) return fail(names.error());
   std::erase_if(*names, [](const std::string& name) { return !is_commit_id(name); });
   return std::move(*names);
@@ -256,18 +254,16 @@ Result<std::vector<std::string>> HubCache::commits(const RepoRef& repo) const {
 Result<std::vector<FoundEntry>> HubCache::entries(const RepoRef& repo, const std::string& commit) const {
   if (auto ok = check(repo, commit); !ok) return fail(ok.error());
   std::vector<FoundEntry> out;
-  const auto walked =
-      walk(layout_.snapshot(repo, commit), [&](std::string path, const fs::directory_entry& e) {
-        std::error_code ec;
-        if (!is_valid_repo_path(path) || !e.is_symlink(ec)) return;
-        const auto target = read_link(e.path().string());
-        if (!target) return;
-        auto etag = parse_snapshot_link_target(path, *target);
-        if (!etag) return;
-        const auto size = fs::file_size(e.path(), ec);
-        if (ec) return;  // a broken link
-        out.push_back({commit, std::move(path), std::move(*etag), size});
-      });
+  const auto walked = walk(*files_, layout_.snapshot(repo, commit), [&](const std::string& path) {
+    if (!is_valid_repo_path(path)) return;
+    const auto target = read_link(layout_.snapshot_entry(repo, commit, path));
+    if (!target) return;
+    auto etag = parse_snapshot_link_target(path, *target);
+    if (!etag) return;
+    const auto stamp = stamp_of(*files_, join(layout_.blobs_dir(repo), *etag));
+    if (!stamp) return;  // a broken link
+    out.push_back({commit, path, std::move(*etag), stamp->size});
+  });
   if (!walked) return fail(walked.error());
   std::ranges::sort(out, {}, &FoundEntry::path);
   return out;
@@ -276,10 +272,10 @@ Result<std::vector<FoundEntry>> HubCache::entries(const RepoRef& repo, const std
 Result<std::vector<FoundRef>> HubCache::refs(const RepoRef& repo) const {
   if (auto ok = check(repo); !ok) return fail(ok.error());
   std::vector<FoundRef> out;
-  const auto walked = walk(layout_.refs_dir(repo), [&](std::string name, const fs::directory_entry& e) {
+  const auto walked = walk(*files_, layout_.refs_dir(repo), [&](const std::string& name) {
     if (!is_valid_revision(name)) return;
-    const auto commit = read_small_file(e.path().string(), 256);
-    if (commit && is_commit_id(*commit)) out.push_back({std::move(name), *commit});
+    const auto commit = read_small_file(*files_, layout_.ref(repo, name), 256);
+    if (commit && is_commit_id(*commit)) out.push_back({name, *commit});
   });
   if (!walked) return fail(walked.error());
   std::ranges::sort(out, {}, &FoundRef::revision);
@@ -289,8 +285,7 @@ Result<std::vector<FoundRef>> HubCache::refs(const RepoRef& repo) const {
 Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& commit) {
   if (auto ok = check(repo, commit); !ok) return fail(ok.error());
   const std::string folder = layout_.snapshot(repo, commit);
-  std::error_code ec;
-  if (!fs::is_directory(folder, ec)) {
+  if (!is_directory(*files_, folder)) {
     return fail(Code::not_found, repo.name + " has no snapshot " + commit + " in " + layout_.root());
   }
   auto mine = entries(repo, commit);
@@ -308,9 +303,9 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
   Removed out;
   // Links first: no reader may meet a link whose blob is gone. The folder stays until no ref names it.
   Result<void> step;
-  const auto walked = walk(folder, [&](const std::string& path, const fs::directory_entry&) {
+  const auto walked = walk(*files_, folder, [&](const std::string& path) {
     if (!step) return;
-    step = remove_file(folder + "/" + path);
+    step = remove_file(*files_, folder + "/" + path);
     if (step) ++out.files;
   });
   if (!walked) return fail(walked.error());
@@ -320,20 +315,41 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
   for (const auto& ref : *names) {
     if (ref.commit != commit) continue;
     const std::string path = layout_.ref(repo, ref.revision);
-    if (step = remove_file(path); !step) return fail(step.error());
-    remove_empty_dirs(parent_of(path), layout_.refs_dir(repo));
+    if (step = remove_file(*files_, path); !step) return fail(step.error());
+    remove_empty_dirs(*files_, parent_of(path), layout_.refs_dir(repo));
   }
   for (const auto& dir : {folder, layout_.no_exist_dir(repo, commit)}) {
-    if (step = remove_tree(dir); !step) return fail(step.error());
+    if (step = remove_tree(*files_, dir); !step) return fail(step.error());
   }
-  if (step = remove_file(layout_.tree_file(repo, commit)); !step) return fail(step.error());
+  if (step = remove_file(*files_, layout_.tree_file(repo, commit)); !step) return fail(step.error());
 
   for (const auto& entry : *mine) {
     if (!kept.insert(entry.etag).second) continue;
     const std::string path = join(layout_.blobs_dir(repo), entry.etag);
-    if (step = remove_file(path); !step) return fail(step.error());
+    if (step = remove_file(*files_, path); !step) return fail(step.error());
     out.etags.push_back(entry.etag);
     out.bytes += entry.size;
+  }
+  return out;
+}
+
+Result<Removed> HubCache::remove_loose_blobs(const RepoRef& repo) {
+  const auto all = commits(repo);
+  if (!all) return fail(all.error());
+  std::set<std::string> linked;
+  for (const auto& commit : *all) {
+    const auto theirs = entries(repo, commit);
+    if (!theirs) return fail(theirs.error());
+    for (const auto& entry : *theirs) linked.insert(entry.etag);
+  }
+  const auto found = blobs(repo);
+  if (!found) return fail(found.error());
+  Removed out;
+  for (const auto& blob : *found) {
+    if (linked.contains(blob.etag)) continue;
+    if (auto gone = remove_file(*files_, blob.path); !gone) return fail(gone.error());
+    out.etags.push_back(blob.etag);
+    out.bytes += blob.stamp.size;
   }
   return out;
 }
@@ -341,8 +357,7 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
 Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
   if (auto ok = check(repo); !ok) return fail(ok.error());
   const std::string folder = layout_.repo_dir(repo);
-  std::error_code ec;
-  if (!fs::is_directory(folder, ec)) {
+  if (!is_directory(*files_, folder)) {
     return fail(Code::not_found, repo.name + " is not in " + layout_.root());
   }
   Removed out;
@@ -364,7 +379,7 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
   // Other clients name some snapshots by no commit: links and refs go before blobs for these as well. The
   // locks stay, since someone may hold one.
   for (const auto& dir : {layout_.snapshots_dir(repo), layout_.refs_dir(repo), folder}) {
-    if (auto gone = remove_tree(dir); !gone) return fail(gone.error());
+    if (auto gone = remove_tree(*files_, dir); !gone) return fail(gone.error());
   }
   return out;
 }

@@ -63,7 +63,8 @@ struct Removed {
 
 class HubCache {
  public:
-  explicit HubCache(std::string root) : layout_(std::move(root)) {}
+  explicit HubCache(std::string root, FileSystem& files = real_files())
+      : layout_(std::move(root)), files_(&files) {}
 
   [[nodiscard]] const HubCacheLayout& layout() const { return layout_; }
 
@@ -98,11 +99,14 @@ class HubCache {
   // Removes one snapshot, the refs that name it, and the blobs that no other snapshot of the repo links to.
   // not_found if there is no such snapshot.
   Result<Removed> remove_commit(const RepoRef& repo, const std::string& commit);
+  // Removes the blobs that no snapshot of the repo links to, those of other clients as well.
+  Result<Removed> remove_loose_blobs(const RepoRef& repo);
   // Removes the whole repo. not_found if there is none.
   Result<Removed> remove_repo(const RepoRef& repo);
 
  private:
   HubCacheLayout layout_;
+  FileSystem* files_;
 };
 
 }  // namespace shoal

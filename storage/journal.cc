@@ -1,9 +1,5 @@
 #include "storage/store_threads.h"
 
-#include <cerrno>
-
-#include <unistd.h>
-
 namespace shoal {
 namespace {
 
@@ -134,8 +130,8 @@ void Journal::sync_all() {
 
 Result<void> Journal::flush_now(const PartialPtr& file) {
   const auto flush = file->start_flush();
-  if (const int err = options_.datasync(file->fd()); err != 0) {
-    return fail_errno(err, "flush", file->path());
+  if (const int rc = options_.files->sync(file->fd(), true); rc < 0) {
+    return fail_errno(-rc, "flush", file->path());
   }
   file->flush_succeeded(flush);
   note(file, 0);

@@ -5,36 +5,32 @@
 #include <cerrno>
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 namespace shoal {
 namespace {
 
 // A file under a temporary name, removed unless it was renamed away.
 struct TempName {
+  FileSystem& files;
   std::string path;
-  ~TempName() { ::unlink(path.c_str()); }
+  ~TempName() { files.unlink(path); }
 };
 
 // Shares the extents where the file system can, else lets the kernel copy, else copies by hand.
-Result<void> copy_bytes(int from, int to, std::uint64_t size, const std::string& path) {
-  if (::ioctl(to, FICLONE, from) == 0) return {};
-  loff_t in = 0;
-  loff_t out = 0;
-  while (static_cast<std::uint64_t>(out) < size) {
-    const ssize_t n = ::copy_file_range(from, &in, to, &out, size - static_cast<std::uint64_t>(out), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == ENOSPC) return fail_errno(errno, "copy to", path);
+Result<void> copy_bytes(FileSystem& files, int from, int to, std::uint64_t size, const std::string& path) {
+  if (files.clone(from, to) == 0) return {};
+  std::uint64_t done = 0;
+  while (done < size) {
+    const ssize_t n = files.copy(from, to, done, size - done);
+    if (n == -ENOSPC) return fail_errno(ENOSPC, "copy to", path);
     if (n <= 0) break;
+    done += static_cast<std::uint64_t>(n);
   }
   std::vector<std::byte> buffer(kMiB);
-  auto done = static_cast<std::uint64_t>(out);
   while (done < size) {
     const auto part = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), size - done));
-    if (auto read = read_exactly(from, done, part, path); !read) return read;
-    if (auto written = write_all(to, done, part, path); !written) return written;
+    if (auto read = read_exactly(files, from, done, part, path); !read) return read;
+    if (auto written = write_all(files, to, done, part, path); !written) return written;
     done += part.size();
   }
   return {};
@@ -48,7 +44,7 @@ Result<std::uint64_t> BlobStoreImpl::materialize(const BlobId& id, const RepoRef
   if (find(id, repo)) return id.size;
   const std::string final_path = cache_.layout().blob(repo, id);
   // Someone else's download: believed once it was read.
-  if (const auto stamp = stamp_of(final_path); stamp && stamp->size == id.size) {
+  if (const auto stamp = stamp_of(files(), final_path); stamp && stamp->size == id.size) {
     const auto adopted = adopt_file(id, repo, final_path, stop_.get_token(), {});
     if (adopted) return id.size;
     if (adopted.error().code == Code::cancelled) return fail(adopted.error());
@@ -68,51 +64,51 @@ Result<void> BlobStoreImpl::link_copy(const BlobId& id, const RepoRef& repo, con
   const HubCacheLayout& layout = cache_.layout();
   if (auto made = cache_.prepare_repo(repo); !made) return made;
   const std::string path = layout.blob(repo, id);
-  const TempName temp{layout.small_temp(repo, id, random_tag())};
+  const TempName temp{files(), layout.small_temp(repo, id, random_tag())};
   CopyRecord record{.repo = repo, .path = path, .stamp = {}, .source = "linked"};
 
-  if (::link(from.path.c_str(), temp.path.c_str()) == 0) {
-    const auto stamp = stamp_of(temp.path);
+  if (files().link(from.path, temp.path) == 0) {
+    const auto stamp = stamp_of(files(), temp.path);
     if (!stamp) return fail(stamp.error());
     if (*stamp != from.stamp) return fail(Code::changed, from.path + " has just been replaced");
     record.stamp = *stamp;
   } else {
-    const auto source = open_file(from.path, O_RDONLY);
+    const auto source = open_file(files(), from.path, O_RDONLY);
     if (!source) {
       return source.error().code == Code::not_found
                  ? fail(Code::changed, from.path + " has just been removed")
                  : fail(source.error());
     }
     if (auto space = check_space(id, id.size); !space) return space;
-    const auto target = open_file(temp.path, O_WRONLY | O_CREAT | O_EXCL);
+    const auto target = open_file(files(), temp.path, O_WRONLY | O_CREAT | O_EXCL);
     if (!target) return fail(target.error());
-    auto done = copy_bytes(source->get(), target->get(), id.size, temp.path);
-    if (done) done = sync_file(target->get(), temp.path);
+    auto done = copy_bytes(files(), source->get(), target->get(), id.size, temp.path);
+    if (done) done = sync_file(files(), target->get(), temp.path);
     if (!done) return done;
-    const auto before = stamp_of(source->get(), from.path);
+    const auto before = stamp_of(files(), source->get(), from.path);
     if (!before || *before != from.stamp)
       return fail(Code::changed, from.path + " was changed while it was copied");
-    const auto stamp = stamp_of(target->get(), temp.path);
+    const auto stamp = stamp_of(files(), target->get(), temp.path);
     if (!stamp) return fail(stamp.error());
     record.stamp = *stamp;
     record.source = "copied";
   }
-  if (auto renamed = rename_file(temp.path, path); !renamed) return renamed;
-  if (auto synced = sync_dir(layout.blobs_dir(repo)); !synced) return synced;
+  if (auto renamed = rename_file(files(), temp.path, path); !renamed) return renamed;
+  if (auto synced = sync_dir(files(), layout.blobs_dir(repo)); !synced) return synced;
   return records_.add_copy(id, record, {});
 }
 
 Result<void> BlobStoreImpl::adopt_file(const BlobId& id, const RepoRef& repo, const std::string& path,
                                        const std::stop_token& stop,
                                        const std::function<void(std::uint64_t)>& on_bytes) {
-  const auto fd = open_file(path, O_RDONLY | O_NOFOLLOW);
+  const auto fd = open_file(files(), path, O_RDONLY | O_NOFOLLOW);
   if (!fd) return fail(fd.error());
-  const auto before = stamp_of(fd->get(), path);
+  const auto before = stamp_of(files(), fd->get(), path);
   if (!before) return fail(before.error());
   if (before->size != id.size) return fail(Code::changed, path + " changed while it was looked at");
-  const auto hashes = read_and_hash(fd->get(), id, path, on_bytes, stop);
+  const auto hashes = read_and_hash(files(), fd->get(), id, path, on_bytes, stop);
   if (!hashes) return fail(hashes.error());
-  const auto after = stamp_of(path);
+  const auto after = stamp_of(files(), path);
   if (!after || *after != *before) return fail(Code::changed, path + " changed while it was read");
   if (!hashes->whole.matches(id)) {
     return fail(Code::corrupt,
@@ -138,15 +134,15 @@ Result<void> BlobStoreImpl::publish_small(const BlobId& id, const RepoRef& repo,
 
   const HubCacheLayout& layout = cache_.layout();
   const std::string path = layout.blob(repo, id);
-  const TempName temp{layout.small_temp(repo, id, random_tag())};
-  const auto fd = open_file(temp.path, O_WRONLY | O_CREAT | O_EXCL);
+  const TempName temp{files(), layout.small_temp(repo, id, random_tag())};
+  const auto fd = open_file(files(), temp.path, O_WRONLY | O_CREAT | O_EXCL);
   if (!fd) return fail(fd.error());
-  auto done = write_all(fd->get(), 0, bytes, temp.path);
-  if (done) done = sync_file(fd->get(), temp.path);
-  if (done) done = rename_file(temp.path, path);
-  if (done) done = sync_dir(layout.blobs_dir(repo));
+  auto done = write_all(files(), fd->get(), 0, bytes, temp.path);
+  if (done) done = sync_file(files(), fd->get(), temp.path);
+  if (done) done = rename_file(files(), temp.path, path);
+  if (done) done = sync_dir(files(), layout.blobs_dir(repo));
   if (!done) return done;
-  const auto stamp = stamp_of(fd->get(), path);
+  const auto stamp = stamp_of(files(), fd->get(), path);
   if (!stamp) return fail(stamp.error());
 
   std::vector<SegmentRecord> segments;

@@ -16,6 +16,7 @@ PartialFile::PartialFile(Origin origin)
       geometry_(origin.id.size),
       repo_(std::move(origin.repo)),
       fd_(std::move(origin.fd)),
+      files_(*origin.files),
       path_(std::move(origin.path)),
       lock_(std::move(origin.lock)),
       segments_(geometry_.segment_count()),
@@ -27,7 +28,7 @@ Result<void> PartialFile::read_at(std::uint64_t offset, std::span<std::byte> out
   if (offset > id_.size || out.size() > id_.size - offset) {
     return fail(Code::invalid, "a read past the end of " + path());
   }
-  return read_exactly(fd_.get(), offset, out, path());
+  return read_exactly(files_, fd_.get(), offset, out, path());
 }
 
 Result<void> PartialFile::write_at(std::uint64_t offset,
@@ -47,7 +48,7 @@ Result<void> PartialFile::write_at(std::uint64_t offset,
       at_byte = geometry_.piece_offset(s, p) + geometry_.piece_length(s, p);
     }
   }
-  if (!some_here) return write_all(fd_.get(), offset, buffers, path());
+  if (!some_here) return write_all(files_, fd_.get(), offset, buffers, path());
   // Seldom: split at piece ends and leave out what is here.
   for (auto buffer : buffers) {
     while (!buffer.empty()) {
@@ -60,7 +61,7 @@ Result<void> PartialFile::write_at(std::uint64_t offset,
         here = ((at(s).have | at(s).closed) & mask_of(p)) != 0;
       }
       if (!here) {
-        if (auto done = write_all(fd_.get(), offset, part, path()); !done) return done;
+        if (auto done = write_all(files_, fd_.get(), offset, part, path()); !done) return done;
       }
       offset += part.size();
       buffer = buffer.subspan(part.size());
@@ -189,7 +190,7 @@ Result<bool> PartialFile::write_piece(WriterId writer, SegmentIndex segment, Pie
     it->second.writing = true;
     path = path_;
   }
-  const auto written = write_all(fd_.get(), offset, bytes, path);
+  const auto written = write_all(files_, fd_.get(), offset, bytes, path);
   {
     const std::lock_guard lock(mutex_);
     if (const auto it = writers_.find(key); it != writers_.end()) it->second.writing = false;
@@ -427,7 +428,7 @@ Result<bool> PartialFile::hash_some(std::uint64_t budget, const std::stop_token&
     Result<void> read;
     while (read && hasher.bytes() < end) {
       const auto part = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), end - hasher.bytes()));
-      read = read_exactly(fd_.get(), hasher.bytes(), part, path);
+      read = read_exactly(files_, fd_.get(), hasher.bytes(), part, path);
       if (read) hasher.update(part);
     }
 

@@ -38,6 +38,7 @@ class PartialFile final : public PartialBlob {
     std::string path;
     UniqueFd fd;
     BlobLock lock;
+    FileSystem* files = &real_files();
   };
   explicit PartialFile(Origin origin);
 
@@ -156,6 +157,7 @@ class PartialFile final : public PartialBlob {
   const Geometry geometry_;
   const RepoRef repo_;
   const UniqueFd fd_;
+  FileSystem& files_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

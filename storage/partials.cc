@@ -5,21 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 namespace shoal {
-namespace {
-
-std::string folder_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
-}  // namespace
-
 PartialPtr BlobStoreImpl::live(const BlobId& id) const {
   const std::lock_guard lock(mutex_);
   const auto it = live_.find(id);
@@ -44,10 +33,10 @@ Result<void> BlobStoreImpl::flush() {
 }
 
 Result<void> BlobStoreImpl::check_space(const BlobId& id, std::uint64_t more) {
-  struct statvfs fs {};
   const std::string& root = cache_.layout().root();
-  if (::statvfs(root.c_str(), &fs) != 0) return fail_errno(errno, "ask for the free space of", root);
-  const std::uint64_t free = std::uint64_t{fs.f_bavail} * fs.f_frsize;
+  std::uint64_t free = 0;
+  if (const int rc = files().free_space(root, free); rc < 0)
+    return fail_errno(-rc, "ask for the free space of", root);
   std::uint64_t promised = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -74,10 +63,10 @@ Result<void> BlobStoreImpl::recover_partials() {
   const auto records = records_.partials();
   if (!records) return fail(records.error());
   for (const auto& record : *records) {
-    if (const auto stamp = stamp_of(record.path); stamp || stamp.error().code == Code::io) continue;
+    if (const auto stamp = stamp_of(files(), record.path); stamp || stamp.error().code == Code::io) continue;
     // The rename was the last step before the record: the same inode under the final name was verified.
     const std::string path = cache_.layout().blob(record.repo, record.id);
-    const auto stamp = stamp_of(path);
+    const auto stamp = stamp_of(files(), path);
     const bool renamed = stamp && stamp->inode == record.inode && stamp->size == record.id.size;
     auto done =
         renamed ? records_.publish(record.id,
@@ -108,7 +97,7 @@ Result<std::shared_ptr<PartialBlob>> BlobStoreImpl::begin(const BlobId& id, cons
   if (*former) {
     // A file in another cache, from before the cache was moved, is left to that one.
     resume = (*former)->path == cache_.layout().partial((*former)->repo, id) &&
-             stamp_of((*former)->path).has_value();
+             stamp_of(files(), (*former)->path).has_value();
     if (resume) {
       record = **former;
     } else if (auto dropped = records_.drop_partial(id); !dropped) {
@@ -135,9 +124,9 @@ Result<PartialPtr> BlobStoreImpl::open_partial(const PartialRecord& record, bool
     return fail(Code::unavailable, "another program is downloading this file (it holds " +
                                        cache_.layout().lock(record.repo, id) + ")");
   }
-  auto fd = open_file(record.path, O_RDWR | O_CREAT);
+  auto fd = open_file(files(), record.path, O_RDWR | O_CREAT);
   if (!fd) return fail(fd.error());
-  auto stamp = stamp_of(fd->get(), record.path);
+  auto stamp = stamp_of(files(), fd->get(), record.path);
   if (!stamp) return fail(stamp.error());
 
   std::vector<SegmentRecord> segments;
@@ -170,19 +159,27 @@ Result<PartialPtr> BlobStoreImpl::open_partial(const PartialRecord& record, bool
     }
   }
 
-  auto file = std::make_shared<PartialFile>(PartialFile::Origin{
-      .id = id, .repo = record.repo, .path = record.path, .fd = std::move(*fd), .lock = std::move(**lock)});
+  auto file = std::make_shared<PartialFile>(PartialFile::Origin{.id = id,
+                                                                .repo = record.repo,
+                                                                .path = record.path,
+                                                                .fd = std::move(*fd),
+                                                                .lock = std::move(**lock),
+                                                                .files = &files()});
   file->restore(segments, prefixes);
   if (auto space = check_space(id, id.size - file->bytes_have()); !space) {
-    if (!resume) ::unlink(record.path.c_str());
+    if (!resume) files().unlink(record.path);
     return fail(space.error());
   }
   // A new file is emptied first: what a lost database left there is known to nobody.
-  if (!resume && stamp->size > 0 && ::ftruncate(file->fd(), 0) != 0)
-    return fail_errno(errno, "empty", record.path);
-  if (stamp->size != id.size || !resume) {
-    if (::ftruncate(file->fd(), static_cast<off_t>(id.size)) != 0)
-      return fail_errno(errno, "extend", record.path);
+  Result<void> sized;
+  if (!resume && stamp->size > 0) sized = resize_file(files(), file->fd(), 0, record.path);
+  if (sized && (stamp->size != id.size || !resume))
+    sized = resize_file(files(), file->fd(), id.size, record.path);
+  // The name as well: what is durable in the file must be found again.
+  if (sized && !resume) sized = sync_dir(files(), parent_of(record.path));
+  if (!sized) {
+    if (!resume) files().unlink(record.path);
+    return fail(sized.error());
   }
   if (!resume || rewrite) {
     if (rewrite) {
@@ -224,7 +221,8 @@ std::vector<SegmentRecord> BlobStoreImpl::recheck(int fd, const PartialRecord& r
       while (read && !hasher.whole()) {
         const auto part =
             std::span(buffer).first(std::min<std::size_t>(buffer.size(), hasher.length() - hasher.fed()));
-        read = read_exactly(fd, geometry.piece_offset(masks.index, piece) + hasher.fed(), part, record.path);
+        read = read_exactly(files(), fd, geometry.piece_offset(masks.index, piece) + hasher.fed(), part,
+                            record.path);
         if (read) hasher.update(part);
       }
       if (read && slot < segment.hashes.size() && hasher.finish() == segment.hashes[slot])
@@ -336,7 +334,7 @@ Result<void> BlobStoreImpl::check_whole(const PartialPtr& file) {
 Result<void> BlobStoreImpl::reread_whole(const PartialPtr& file) {
   const BlobId& id = file->id();
   const std::string path = file->path();
-  const auto hashes = read_and_hash(file->fd(), id, path, {}, stop_.get_token());
+  const auto hashes = read_and_hash(files(), file->fd(), id, path, {}, stop_.get_token());
   if (!hashes) return fail(hashes.error());
   int bad = 0;
   for (const auto& found : hashes->segments) {
@@ -373,14 +371,14 @@ Result<void> BlobStoreImpl::publish(const PartialPtr& file) {
   const std::lock_guard deciding(begin_mutex_);
   if (file->published()) return {};
   if (!file->all_here()) return fail(Code::invalid, "pieces of " + id.text() + " were taken back meanwhile");
-  if (auto renamed = rename_file(from, to); !renamed) {
+  if (auto renamed = rename_file(files(), from, to); !renamed) {
     // A former try may have come as far as the rename.
-    const auto mine = stamp_of(file->fd(), from);
-    const auto there = stamp_of(to);
+    const auto mine = stamp_of(files(), file->fd(), from);
+    const auto there = stamp_of(files(), to);
     if (!mine || !there || mine->inode != there->inode) return renamed;
   }
-  if (auto synced = sync_dir(folder_of(to)); !synced) return synced;
-  const auto stamp = stamp_of(file->fd(), to);
+  if (auto synced = sync_dir(files(), parent_of(to)); !synced) return synced;
+  const auto stamp = stamp_of(files(), file->fd(), to);
   if (!stamp) return fail(stamp.error());
   if (auto done =
           records_.publish(id, {.repo = file->repo(), .path = to, .stamp = *stamp, .source = "fetched"});
@@ -406,7 +404,7 @@ Result<void> BlobStoreImpl::discard(const BlobId& id) {
   // Records first: a record without its file is dropped at the next start, a file without its record is
   // emptied.
   if (auto dropped = records_.drop_partial(id); !dropped) return dropped;
-  return remove_file((*record)->path);
+  return remove_file(files(), (*record)->path);
 }
 
 }  // namespace shoal

@@ -14,7 +14,7 @@ constexpr std::uint64_t kReportBytes = 4 * kMiB;
 
 }  // namespace
 
-Result<WholeHashes> read_and_hash(int fd, const BlobId& id, const std::string& path,
+Result<WholeHashes> read_and_hash(FileSystem& files, int fd, const BlobId& id, const std::string& path,
                                   const std::function<void(std::uint64_t)>& on_bytes,
                                   const std::stop_token& stop) {
   const Geometry geometry(id.size);
@@ -38,7 +38,8 @@ Result<WholeHashes> read_and_hash(int fd, const BlobId& id, const std::string& p
         if (stop.stop_requested()) return fail(Code::cancelled, "stopped while reading " + path);
         const auto part =
             std::span(buffer).first(std::min<std::size_t>(buffer.size(), hasher.length() - hasher.fed()));
-        if (auto read = read_exactly(fd, out.whole.bytes(), part, path); !read) return fail(read.error());
+        if (auto read = read_exactly(files, fd, out.whole.bytes(), part, path); !read)
+          return fail(read.error());
         hasher.update(part);
         out.whole.update(part);
         unreported += part.size();

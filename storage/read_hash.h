@@ -19,7 +19,8 @@ struct WholeHashes {
 };
 
 // Reads id.size bytes. `on_bytes` hears how many came, about every 4 MiB. Errors: io, cancelled.
-[[nodiscard]] Result<WholeHashes> read_and_hash(int fd, const BlobId& id, const std::string& path,
+[[nodiscard]] Result<WholeHashes> read_and_hash(FileSystem& files, int fd, const BlobId& id,
+                                                const std::string& path,
                                                 const std::function<void(std::uint64_t)>& on_bytes,
                                                 const std::stop_token& stop);
 

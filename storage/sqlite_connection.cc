@@ -73,6 +73,12 @@ Statement& Statement::bind_optional(const std::optional<std::int64_t>& value) {
   return *this;
 }
 
+Statement& Statement::bind_column(const Statement& row, int column) {
+  if (stmt_ != nullptr)
+    note(sqlite3_bind_value(stmt_, next_bind_++, sqlite3_column_value(row.stmt_, column)));
+  return *this;
+}
+
 Result<bool> Statement::step() {
   if (!state_) return fail(state_.error());
   const int rc = sqlite3_step(stmt_);
@@ -114,16 +120,17 @@ SqliteConnection::~SqliteConnection() {
 }
 
 Unexpected<Error> SqliteConnection::failure(int rc) const {
+  if (code_of(rc) == Code::corrupt) damaged_.store(true, std::memory_order_relaxed);
   const char* text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(rc);
   return fail(code_of(rc), "cannot use the database " + path_ + ": " + text, rc);
 }
 
-Result<void> SqliteConnection::open(const std::string& path, Mode mode) {
+Result<void> SqliteConnection::open(const std::string& path, Mode mode, const char* vfs) {
   path_ = path;
   // The connection's own mutex serialises, so SQLite need not.
   const int flags =
       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (mode == Mode::write ? SQLITE_OPEN_CREATE : 0);
-  if (const int rc = sqlite3_open_v2(path.c_str(), &db_, flags, nullptr); rc != SQLITE_OK) return failure(rc);
+  if (const int rc = sqlite3_open_v2(path.c_str(), &db_, flags, vfs); rc != SQLITE_OK) return failure(rc);
   sqlite3_busy_timeout(db_, kBusyTimeoutMs);
   // The log is copied back by StateDb::checkpoint(): the automatic way would make a commit wait for the disk.
   // A log that shrank in use is cut to 8 MiB, so that a burst does not keep its space.

@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -37,11 +39,31 @@ class Statement {
   Statement& bind(std::string_view text);
   Statement& bind_blob(std::span<const std::uint8_t> bytes);
   Statement& bind_optional(const std::optional<std::int64_t>& value);
+  // The value that a row of another statement has there.
+  Statement& bind_column(const Statement& row, int column);
 
   // True: there is a row. False: done.
   Result<bool> step();
   // Runs to the end.
   Result<void> run();
+  // Runs to the end and calls `use(*this)` for each row.
+  template <typename Use>
+  Result<void> each(Use use) {
+    while (true) {
+      const auto row = step();
+      if (!row) return fail(row.error());
+      if (!*row) return {};
+      use(std::as_const(*this));
+    }
+  }
+  // The same, with what `read(*this)` makes of each row.
+  template <typename Read>
+  auto collect(Read read) -> Result<std::vector<decltype(read(*this))>> {
+    std::vector<decltype(read(*this))> out;
+    auto done = each([&](const Statement& row) { out.push_back(read(row)); });
+    if (!done) return fail(done.error());
+    return out;
+  }
   // For another row of binds.
   void reset();
 
@@ -70,7 +92,8 @@ class SqliteConnection {
   SqliteConnection(const SqliteConnection&) = delete;
   SqliteConnection& operator=(const SqliteConnection&) = delete;
 
-  Result<void> open(const std::string& path, Mode mode);
+  // `vfs`: nullptr for SQLite's usual one.
+  Result<void> open(const std::string& path, Mode mode, const char* vfs = nullptr);
   [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
 
   // Runs statements that return nothing.
@@ -91,6 +114,8 @@ class SqliteConnection {
   Result<WalState> checkpoint(bool restart);
 
   [[nodiscard]] Unexpected<Error> failure(int rc) const;
+  // Whether any call so far found that the file is no sound database. Needs no lock.
+  [[nodiscard]] bool damaged() const { return damaged_.load(std::memory_order_relaxed); }
 
  private:
   friend class Statement;
@@ -98,6 +123,7 @@ class SqliteConnection {
   std::string path_;
   sqlite3* db_ = nullptr;
   std::atomic<int> log_frames_{0};
+  mutable std::atomic<bool> damaged_{false};
   std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 

@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 namespace shoal {
 namespace {
@@ -22,15 +21,36 @@ std::int64_t wall_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+// Cheap beside what a damaged record could cost; a file of another program is damage as well.
+Result<void> check(SqliteConnection& db, FileSystem& files, const std::string& path) {
+  const auto tables = db.query_int("SELECT count(*) FROM sqlite_master");
+  if (!tables) return fail(tables.error());
+  if (*tables == 0) return {};  // new
+  const auto ours = db.query_int(
+      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('migration', 'setting', 'copy')");
+  if (!ours) return fail(ours.error());
+  if (*ours != 3) return fail(Code::corrupt, path + " is a database of another program");
+  const auto stamp = stamp_of(files, path);
+  if (!stamp) return fail(stamp.error());
+  if (stamp->size > StateDb::kCheckedBytesMax) return {};
+  auto checked = db.prepare("PRAGMA quick_check(1)");
+  const auto row = checked.step();
+  if (!row) return fail(row.error());
+  if (*row && checked.text(0) != "ok") return fail(Code::corrupt, path + " is damaged: " + checked.text(0));
+  return {};
+}
+
 Result<void> migrate(SqliteConnection& db, const std::string& path) {
   const auto found = db.query_int("PRAGMA user_version");
   if (!found) return fail(found.error());
   const auto migrations = sql_migrations();
   const int latest = migrations.back().version;
   if (*found > latest) {
-    return fail(Code::invalid, path + " was written by a newer shoal (schema " + std::to_string(*found) +
-                                   ", this one knows " + std::to_string(latest) +
-                                   "): install that version again, or move the file away to start afresh");
+    return fail(Code::invalid,
+                path + " was written by a newer shoal (schema " + std::to_string(*found) +
+                    ", this one knows " + std::to_string(latest) +
+                    "): install that version again, or move the file away to start afresh",
+                StateDb::kNewerSchema);
   }
   for (const auto& migration : migrations) {
     if (migration.version <= *found) continue;
@@ -64,27 +84,31 @@ Result<void> refresh_views(SqliteConnection& db) {
 
 }  // namespace
 
-StateDb::StateDb()
-    : writer_(std::make_unique<SqliteConnection>()),
+StateDb::StateDb(const DiskPorts& disk)
+    : files_(disk.files),
+      writer_(std::make_unique<SqliteConnection>()),
       reader_(std::make_unique<SqliteConnection>()),
       checkpointer_(std::make_unique<SqliteConnection>()) {}
 StateDb::~StateDb() = default;
 
-Result<std::unique_ptr<StateDb>> StateDb::open(const std::string& path) {
-  std::unique_ptr<StateDb> db(new StateDb());
+Result<std::unique_ptr<StateDb>> StateDb::open(const std::string& path, const DiskPorts& disk) {
+  std::unique_ptr<StateDb> db(new StateDb(disk));
   db->path_ = path;
   SqliteConnection& writer = *db->writer_;
   {
     const auto lock = writer.lock();
-    if (auto done = writer.open(path, SqliteConnection::Mode::write); !done) return fail(done.error());
+    if (auto done = writer.open(path, SqliteConnection::Mode::write, disk.sqlite_vfs); !done)
+      return fail(done.error());
+    if (auto done = check(writer, *disk.files, path); !done) return fail(done.error());
     if (auto done = migrate(writer, path); !done) return fail(done.error());
     if (auto done = refresh_views(writer); !done) return fail(done.error());
     // Nobody is a neighbour until it has said so to this process.
     if (auto done = writer.exec("UPDATE peer SET alive = 0 WHERE alive <> 0"); !done)
       return fail(done.error());
   }
-  if (auto done = db->reader_->open(path, SqliteConnection::Mode::read); !done) return fail(done.error());
-  if (auto done = db->checkpointer_->open(path, SqliteConnection::Mode::write); !done)
+  if (auto done = db->reader_->open(path, SqliteConnection::Mode::read, disk.sqlite_vfs); !done)
+    return fail(done.error());
+  if (auto done = db->checkpointer_->open(path, SqliteConnection::Mode::write, disk.sqlite_vfs); !done)
     return fail(done.error());
   return db;
 }
@@ -137,12 +161,27 @@ Result<void> StateDb::checkpoint() {
   return {};
 }
 
+bool StateDb::damaged() const {
+  return writer_->damaged() || reader_->damaged() || checkpointer_->damaged();
+}
+
+Result<void> StateDb::mark_damaged() {
+  const std::string mark = damage_mark(path_);
+  const auto fd = open_file(*files_, mark, O_WRONLY | O_CREAT);
+  if (!fd) return fail(fd.error());
+  return sync_dir(*files_, parent_of(mark));
+}
+
+bool StateDb::marked_damaged(const std::string& path, FileSystem& files) {
+  return stamp_of(files, damage_mark(path)).has_value();
+}
+
 Result<void> StateDb::sync_log() {
   // A descriptor of our own: SQLite keeps its locks on other files than the log, so closing this one drops
   // none.
-  const auto fd = open_file(path_ + "-wal", O_RDONLY);
+  const auto fd = open_file(*files_, path_ + "-wal", O_RDONLY);
   if (!fd) return fd.error().code == Code::not_found ? Result<void>{} : fail(fd.error());
-  if (::fdatasync(fd->get()) != 0) return fail_errno(errno, "flush", path_ + "-wal");
+  if (const int rc = files_->sync(fd->get(), true); rc < 0) return fail_errno(-rc, "flush", path_ + "-wal");
   return {};
 }
 

@@ -11,15 +11,19 @@
 //   fails or starts again after a failure: the tables enforce it.
 //
 // Threads: all methods may be called from any thread at once; they block on the disk, so never from the loop.
-// Errors: io, no_space, corrupt (not a database), invalid (made by a newer shoal).
+// Errors: io, no_space, corrupt (no sound database, or not ours), invalid (made by a newer shoal; raw is
+// kNewerSchema).
 #pragma once
 
+#include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/result.h"
 #include "node/core/status.h"
+#include "storage/file_system.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +35,12 @@ namespace shoal {
 
 class SqliteConnection;
 
+// Replaced by tests to play a failing disk.
+struct DiskPorts {
+  FileSystem* files = &real_files();
+  const char* sqlite_vfs = nullptr;  // the name of a VFS registered with SQLite; nullptr: its usual one
+};
+
 class StateDb {
  public:
   // Kept rows; older ones are deleted. Why these: a year of a busy machine is readable, and the file stays
@@ -38,9 +48,15 @@ class StateDb {
   static constexpr int kEventsKept = 10'000;  // promised by status.h
   static constexpr int kEndedPullsKept = 1'000;
   static constexpr int kPeersKept = 1'000;
+  static constexpr int kNewerSchema = 1;
+  // A larger file is not checked at the start, which may take two seconds; this takes some 0.2 s, and records
+  // of 10 TB of models fit.
+  static constexpr std::uint64_t kCheckedBytesMax = 64 * kMiB;
 
-  // Opens or creates the file and brings its schema up to date.
-  [[nodiscard]] static Result<std::unique_ptr<StateDb>> open(const std::string& path);
+  // Opens or creates the file, checks it, and brings its schema up to date. A damaged one is better opened by
+  // open_or_rescue() (state_rescue.h).
+  [[nodiscard]] static Result<std::unique_ptr<StateDb>> open(const std::string& path,
+                                                             const DiskPorts& disk = {});
   ~StateDb();
   StateDb(const StateDb&) = delete;
   StateDb& operator=(const StateDb&) = delete;
@@ -83,6 +99,14 @@ class StateDb {
   Result<void> save_repo_access(const RepoRef& repo, bool is_public);
   Result<std::vector<std::pair<RepoRef, bool>>> repo_access();
 
+  // ---- what eviction goes by ----
+  Result<void> set_pinned(const RepoRef& repo, bool pinned, WallTime at);
+  Result<std::vector<RepoRef>> pins();
+  // Blobs that were pulled, linked or served.
+  Result<void> note_used(std::span<const BlobId> blobs, WallTime at);
+  // Of all complete blobs; when it was verified if it was not used since.
+  Result<std::map<BlobId, WallTime>> last_uses();
+
   // Copies the write-ahead log back into the database. Cheap when there is little; call it now and then from
   // a thread that may wait for the disk. Neither readers nor the writer wait, unless the log has outgrown 64
   // MiB.
@@ -91,13 +115,21 @@ class StateDb {
   // Flushes the log, so that what was committed before survives a power loss. Takes no lock of the database.
   Result<void> sync_log();
 
+  // Whether any call found the file damaged. The process should then mark_damaged() and start anew.
+  [[nodiscard]] bool damaged() const;
+  // So that the next start sets the file aside without having to find the damage again.
+  Result<void> mark_damaged();
+  [[nodiscard]] static std::string damage_mark(const std::string& path) { return path + ".damaged"; }
+  [[nodiscard]] static bool marked_damaged(const std::string& path, FileSystem& files);
+
   // For storage/ only.
   SqliteConnection& writer() { return *writer_; }
   SqliteConnection& reader() { return *reader_; }
 
  private:
-  StateDb();
+  explicit StateDb(const DiskPorts& disk);
   std::string path_;
+  FileSystem* files_;
   std::unique_ptr<SqliteConnection> writer_;
   std::unique_ptr<SqliteConnection> reader_;
   std::unique_ptr<SqliteConnection> checkpointer_;

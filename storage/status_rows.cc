@@ -254,12 +254,7 @@ Result<void> read_files(SqliteConnection& db, const std::optional<RepoRef>& repo
   const auto lock = db.lock();
   auto select = db.prepare(kFileColumns);
   select.bind(repo ? to_string(repo->type) : "").bind(repo ? repo->name : "").bind(commit).bind(state);
-  while (true) {
-    const auto row = select.step();
-    if (!row) return fail(row.error());
-    if (!*row) return {};
-    use(select);
-  }
+  return select.each(use);
 }
 
 Result<std::vector<FileStatus>> read_files(SqliteConnection& db, const std::optional<RepoRef>& repo,

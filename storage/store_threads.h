@@ -32,7 +32,7 @@ class Journal {
     std::uint64_t record_bytes = 0;
     std::chrono::milliseconds sync_interval{};
     std::uint64_t sync_bytes = 0;
-    std::function<int(int fd)> datasync;  // 0 or an errno
+    FileSystem* files = &real_files();
     // The file's flush failed; called without locks on the flushing thread.
     std::function<void(const PartialPtr&, Error)> on_flush_failed;
     std::function<void(Error)> on_trouble;

@@ -134,6 +134,17 @@ struct BlobBytes {
   bool operator==(const BlobBytes&) const = default;
 };
 
+// "I want to drop these from my disk: who keeps them?" Answered by Keep for those that the other side holds
+// whole and means to keep; silence is a no. The rule for two that ask at once is in keep_promises.h.
+struct AskKeep {
+  std::vector<BlobId> blobs;
+  bool operator==(const AskKeep&) const = default;
+};
+struct Keep {
+  std::vector<BlobId> blobs;
+  bool operator==(const Keep&) const = default;
+};
+
 // Addresses of other neighbours this node talks to.
 struct Neighbours {
   std::vector<Endpoint> endpoints;
@@ -171,9 +182,9 @@ struct Bye {
 
 }  // namespace msg
 
-using Message =
-    std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs, msg::HaveSegments,
-                 msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::SegmentOpen, msg::AskBlob,
-                 msg::BlobBytes, msg::Neighbours, msg::Bye, msg::AskListing, msg::Listing>;
+using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
+                             msg::HaveSegments, msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment,
+                             msg::SegmentOpen, msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye,
+                             msg::AskListing, msg::Listing, msg::AskKeep, msg::Keep>;
 
 }  // namespace shoal

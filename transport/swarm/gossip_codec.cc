@@ -31,6 +31,8 @@ enum class Type : std::uint8_t {
   bye = 15,
   ask_listing = 16,
   listing = 17,
+  ask_keep = 20,
+  keep = 21,
 };
 
 constexpr std::size_t kAddressTextMax = 45;  // INET6_ADDRSTRLEN without its NUL
@@ -89,6 +91,13 @@ void put_body(ByteWriter& w, const msg::HaveBlobs& m) {
   put(w, m.blobs);
 }
 void put_body(ByteWriter& w, const msg::LackBlobs& m) {
+  put(w, m.blobs);
+}
+
+void put_body(ByteWriter& w, const msg::AskKeep& m) {
+  put(w, m.blobs);
+}
+void put_body(ByteWriter& w, const msg::Keep& m) {
   put(w, m.blobs);
 }
 
@@ -206,6 +215,12 @@ constexpr Type type_of(const msg::AskListing*) {
 constexpr Type type_of(const msg::Listing*) {
   return Type::listing;
 }
+constexpr Type type_of(const msg::AskKeep*) {
+  return Type::ask_keep;
+}
+constexpr Type type_of(const msg::Keep*) {
+  return Type::keep;
+}
 
 // ---------------------------------------------------------------- reading
 //
@@ -311,6 +326,13 @@ msg::HaveBlobs get(ByteReader& r, const msg::HaveBlobs*) {
   return {get_blobs(r)};
 }
 msg::LackBlobs get(ByteReader& r, const msg::LackBlobs*) {
+  return {get_blobs(r)};
+}
+
+msg::AskKeep get(ByteReader& r, const msg::AskKeep*) {
+  return {get_blobs(r)};
+}
+msg::Keep get(ByteReader& r, const msg::Keep*) {
   return {get_blobs(r)};
 }
 

@@ -55,7 +55,11 @@ SELECT b.blob_id, b.size, c.repo, c.type, c.path,
        (SELECT coalesce(sum(length(s.hashes) / 32), 0) FROM segment s WHERE s.blob = b.id) AS pieces,
        strftime('%Y-%m-%dT%H:%M:%fZ', c.verified_at / 1000.0, 'unixepoch') AS verified_at,
        c.source,
-       (SELECT count(*) FROM copy o WHERE o.blob = b.id) AS copies
+       (SELECT count(*) FROM copy o WHERE o.blob = b.id) AS copies,
+       -- The last pull, link or serving of any copy; the day it was verified if there was none.
+       strftime('%Y-%m-%dT%H:%M:%fZ',
+                (SELECT max(max(o.used_at, o.verified_at)) FROM copy o WHERE o.blob = b.id) / 1000.0, 'unixepoch') AS used_at,
+       EXISTS (SELECT 1 FROM copy o JOIN pin p ON p.type = o.type AND p.repo = o.repo WHERE o.blob = b.id) AS pinned
 FROM blob b JOIN copy c ON c.id = (SELECT min(o.id) FROM copy o WHERE o.blob = b.id);
 
 -- What happened, newest last; the newest 10,000 are kept.

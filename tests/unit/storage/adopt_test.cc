@@ -39,7 +39,8 @@ struct ForeignCache {
 TEST(Adopt, BlobsAreTakenOverInPlace) {
   Machine m;
   ForeignCache foreign(m.dir / "hub");
-  const auto inode = stamp_of(foreign.cache.layout().blob(foreign.repo, foreign.shard_id))->inode;
+  const auto inode =
+      stamp_of(real_files(), foreign.cache.layout().blob(foreign.repo, foreign.shard_id))->inode;
   AdoptProgress last;
   const auto report = m.store->adopt(m.dir / "hub", [&](const AdoptProgress& p) { last = p; }, {});
   ASSERT_OK(report);
@@ -50,7 +51,7 @@ TEST(Adopt, BlobsAreTakenOverInPlace) {
   EXPECT_EQ(last.bytes_done, last.bytes_total);
   const auto found = m.store->find(foreign.shard_id);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(stamp_of(found->path)->inode, inode);
+  EXPECT_EQ(stamp_of(real_files(), found->path)->inode, inode);
   const Geometry g(foreign.shard.size());
   EXPECT_EQ(m.store->hashes({foreign.shard_id, SegmentIndex{1}})->piece_hashes.at(15),
             hash_piece(g, SegmentIndex{1}, PieceIndex{15},

@@ -17,7 +17,7 @@ constexpr PartialFile::WriterId kWriter{1};
 class PartialFileTest : public testing::Test {
  protected:
   PartialFileTest() {
-    auto fd = open_file(dir / "partial", O_RDWR | O_CREAT);
+    auto fd = open_file(real_files(), dir / "partial", O_RDWR | O_CREAT);
     EXPECT_TRUE(fd.has_value());
     EXPECT_EQ(::ftruncate(fd->get(), static_cast<off_t>(bytes.size())), 0);
     file = std::make_shared<PartialFile>(PartialFile::Origin{.id = id,
@@ -131,7 +131,7 @@ TEST_F(PartialFileTest, AMidstateBeyondTheFirstGapIsVoid) {
   for (int p = 0; p < 6; ++p) put(p);
   ASSERT_TRUE(*file->hash_some(kGiB, {}));
   const auto changes = *file->take_changes();
-  auto fd = open_file(dir / "partial", O_RDWR);
+  auto fd = open_file(real_files(), dir / "partial", O_RDWR);
   PartialFile again(PartialFile::Origin{
       .id = id, .repo = {RepoType::model, "a/b"}, .path = dir / "partial", .fd = std::move(*fd), .lock = {}});
   auto segments = changes.segments;

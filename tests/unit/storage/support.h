@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -111,9 +112,20 @@ bool eventually(Predicate predicate, std::chrono::seconds limit = std::chrono::s
     ASSERT_TRUE(result_.has_value()) << result_.error().message; \
   } while (false)
 
+// A disk whose flushes a test decides about.
+class TestFiles final : public FileSystem {
+ public:
+  std::function<int()> sync_data;  // returns 0 or an errno; empty: the real one
+
+  int sync(int fd, bool data_only) override {
+    return data_only && sync_data ? -sync_data() : FileSystem::sync(fd, data_only);
+  }
+};
+
 // A store over a cache and a database in one folder; reopen() is a restart.
 struct Machine {
   TempDir dir;
+  TestFiles files;
   BlobStoreOptions options;
   std::unique_ptr<StateDb> db;
   std::unique_ptr<BlobStore> store;
@@ -123,6 +135,7 @@ struct Machine {
     options.cache_root = dir / "hub";
     options.free_space_floor = 0;
     options.boot_id = "boot-1";
+    options.files = &files;
     reopen();
   }
   void close() {
@@ -170,6 +183,21 @@ struct Machine {
     if (auto done = fetch_all(*partial, bytes); !done) return done;
     return store->finish(*partial);
   }
+};
+
+// Three segments, the last one a short piece: 64 + 64 + 1 pieces.
+inline const Bytes& two_and_a_bit() {
+  static const Bytes bytes = pattern_bytes(32 * kMiB + 100'000);
+  return bytes;
+}
+inline constexpr SegmentIndex kFirst{0};
+inline constexpr SegmentIndex kLast{2};
+
+// A machine that has begun to fetch that blob.
+struct Download : Machine {
+  const Bytes& bytes = two_and_a_bit();
+  BlobId id = sha256_id(two_and_a_bit());
+  Result<std::shared_ptr<PartialBlob>> partial = store->begin(id, repo);
 };
 
 }  // namespace shoal::test

@@ -49,6 +49,8 @@ std::vector<Message> one_of_each() {
       msg::Bye{},
       msg::AskListing{Hash256{filled<32>(4)}, msg::kListingAsk},
       msg::Listing{Hash256{filled<32>(4)}, msg::ListingState::have, 1000, 998, {std::byte{7}, std::byte{9}}},
+      msg::AskKeep{{config(300), config(4)}},
+      msg::Keep{{config(300)}},
   };
 }
 
