@@ -11,6 +11,9 @@
 
 namespace {
 
+constexpr int kRebuildsMax = 3;
+constexpr int kNewerState = 3;  // exit status: the state directory is a newer shoal's (docs/operations.md)
+
 // A seed has a descriptor per open blob and a socket per neighbour and segment; the soft limit of 1024 is for
 // programs that use select(2), which this one does not.
 void raise_descriptor_limit() {
@@ -43,12 +46,17 @@ int main(int argc, char** argv) try {
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   bound_heap_arenas();
-  shoal::Daemon daemon(std::move(loaded->config));
-  if (const auto ran = daemon.run(); !ran) {
+  // A damaged shoal.db is rebuilt by starting over. A disk that damages it again and again needs a person.
+  for (int rebuilds = 0;; ++rebuilds) {
+    shoal::Daemon daemon(loaded->config);
+    const auto ran = daemon.run();
+    if (ran) return 0;
     std::fprintf(stderr, "shoald: %s\n", ran.error().message.c_str());
-    return 1;
+    if (ran.error().code == shoal::Code::corrupt && rebuilds < kRebuildsMax) continue;
+    return ran.error().raw == shoal::StateDb::kNewerSchema && ran.error().code == shoal::Code::invalid
+               ? kNewerState
+               : 1;
   }
-  return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "shoald: %s\n", e.what());
   return 1;

@@ -155,6 +155,8 @@ Result<void> make_dirs(FileSystem& files, const std::string& dir) {
   auto synced = sync_dir(files, parent);
   // A folder that others own may be entered and not read; then its owner answers for it.
   if (!synced && synced.error().raw == EACCES) return {};
+  // Who tries again would find it there and not know that its name may get lost.
+  if (!synced) files.remove_dir(dir);
   return synced;
 }
 

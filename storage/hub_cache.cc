@@ -164,7 +164,9 @@ Result<void> HubCache::write_ref(const RepoRef& repo, const std::string& revisio
   if (auto made = make_dirs(*files_, layout_.snapshot(repo, commit)); !made) return made;
   if (revision == commit) return {};
   const std::string ref = layout_.ref(repo, revision);
-  if (const auto old = read_small_file(*files_, ref, 256); old && *old == commit) return {};
+  // Flushed once more: the last try may have failed at just that.
+  if (const auto old = read_small_file(*files_, ref, 256); old && *old == commit)
+    return sync_dir(*files_, parent_of(ref));
   if (auto made = make_dirs(*files_, parent_of(ref)); !made) return made;
   const std::string temp = layout_.ref_temp(repo, random_tag());
   // Flushed before the rename: a power loss must leave neither an empty ref, which makes the repo corrupt for

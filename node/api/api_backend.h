@@ -10,6 +10,7 @@
 // sizes are valid in form.
 #pragma once
 
+#include "node/core/eviction.h"
 #include "node/core/ids.h"
 #include "node/core/result.h"
 #include "node/core/status.h"
@@ -114,6 +115,20 @@ struct RemoveResult {
   std::uint64_t bytes_freed = 0;
 };
 
+struct GcRequest {
+  std::optional<std::uint64_t> to;  // bytes that the cache may have afterwards; nullopt: cache_size_limit
+  bool dry_run = false;
+  bool even_last_copies = false;
+};
+struct GcResult {
+  bool dry_run = false;
+  std::uint64_t bytes_held = 0;    // by the cache, before
+  std::uint64_t bytes_needed = 0;  // to be freed
+  std::uint64_t bytes_freed = 0;   // of a dry run: would have been
+  std::uint32_t neighbours = 0;    // that were asked what they keep
+  std::vector<EvictionChoice> choices;
+};
+
 struct NodeInfo {
   NodeId node;
   std::string node_name;
@@ -172,6 +187,12 @@ class ApiBackend {
 
   // Errors: not_found; changed (a running pull wants it: cancel that first).
   virtual void remove(RemoveRequest request, Reply<RemoveResult> reply) = 0;
+
+  // Makes room. Errors: invalid (neither `to` nor a limit says how much).
+  virtual void collect_garbage(GcRequest request, Reply<GcResult> reply) = 0;
+  // Repos that are never evicted.
+  virtual void pins(Reply<std::vector<RepoRef>> reply) = 0;
+  virtual void set_pinned(RepoRef repo, bool pinned, Reply<void> reply) = 0;
 
   // Marks this device busy or not; `duration` of nullopt holds until the next call.
   virtual void set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) = 0;

@@ -28,6 +28,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiServerOptions options, Ap
   impl->feed =
       std::make_shared<EventFeed>(EventFeed::Limits{options.event_clients_max, options.event_queue_max});
   add_shoal_routes(impl->router, backend, impl->feed);
+  add_room_routes(impl->router, backend);
   if (options.more_routes) options.more_routes(impl->router);
   // The client compares this version with its own.
   options.http.server_name = std::string("shoald/") + kVersion;

@@ -45,6 +45,7 @@ class ApiServer {
 
 // Registers shoal's own routes; what ApiServer does inside, for tests and other servers.
 class EventFeed;
+void add_room_routes(Router& router, ApiBackend& backend);
 void add_shoal_routes(Router& router, ApiBackend& backend, std::shared_ptr<EventFeed> feed);
 
 }  // namespace shoal

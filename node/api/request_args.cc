@@ -180,6 +180,30 @@ Result<LoadRequest> read_load_request(const HttpRequest& request) {
   return out;
 }
 
+Result<GcRequest> read_gc_request(const HttpRequest& request) {
+  auto body = read_object(request, {"to", "dry_run", "even_last_copies"});
+  if (!body) return fail(body.error());
+  GcRequest out;
+  if (const auto to = body->find("to"); to != body->end() && !to->is_null()) {
+    if (!to->is_number_unsigned()) return bad("'to' must be a number of bytes");
+    out.to = to->get<std::uint64_t>();
+  }
+  for (const auto& [name, place] :
+       {std::pair{"dry_run", &out.dry_run}, std::pair{"even_last_copies", &out.even_last_copies}}) {
+    const auto flag = body->find(name);
+    if (flag == body->end() || flag->is_null()) continue;
+    if (!flag->is_boolean()) return bad(std::string("'") + name + "' must be true or false");
+    *place = flag->get<bool>();
+  }
+  return out;
+}
+
+Result<RepoRef> read_pin_request(const HttpRequest& request) {
+  auto body = read_object(request, {"repo", "type"});
+  if (!body) return fail(body.error());
+  return repo_fields(*body);
+}
+
 Result<RemoveRequest> read_remove_request(const std::string& type, const std::string& repo,
                                           const HttpRequest& request) {
   if (auto known = check_query(request, {"revision"}); !known) return fail(known.error());

@@ -29,6 +29,9 @@ struct LoadRequest {
 };
 [[nodiscard]] Result<LoadRequest> read_load_request(const HttpRequest& request);
 
+[[nodiscard]] Result<GcRequest> read_gc_request(const HttpRequest& request);
+[[nodiscard]] Result<RepoRef> read_pin_request(const HttpRequest& request);
+
 // The path's `{type}/{repo...}` and the query's `revision`.
 [[nodiscard]] Result<RemoveRequest> read_remove_request(const std::string& type, const std::string& repo,
                                                         const HttpRequest& request);

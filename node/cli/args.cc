@@ -36,6 +36,9 @@ struct Raw {
   std::string pull;
   std::string on_off;
   std::string duration;
+  std::string to;
+  bool dry_run = false;
+  bool even_last_copies = false;
 };
 
 Unexpected<Error> usage(std::string message) {
@@ -168,6 +171,28 @@ Result<Command> busy_command(const Raw& raw, const ArgsContext&) {
   return Command(out);
 }
 
+Result<Command> gc_command(const Raw& raw, const ArgsContext&) {
+  GcArgs out{.to = {}, .dry_run = raw.dry_run, .even_last_copies = raw.even_last_copies};
+  if (raw.to.empty()) return Command(out);
+  const auto size = parse_size(raw.to);
+  if (!size) return usage(size.error().message);
+  out.to = *size;
+  return Command(out);
+}
+
+Result<Command> pin_command(const Raw& raw, const ArgsContext&) {
+  if (raw.repo.empty()) return Command(PinArgs{});
+  auto repo = repo_of(raw.repo, raw.type);
+  if (!repo) return fail(repo.error());
+  return Command(PinArgs{std::move(*repo), true});
+}
+
+Result<Command> unpin_command(const Raw& raw, const ArgsContext&) {
+  auto repo = repo_of(raw.repo, raw.type);
+  if (!repo) return fail(repo.error());
+  return Command(PinArgs{std::move(*repo), false});
+}
+
 Result<Command> doctor_command(const Raw&, const ArgsContext&) {
   return Command(DoctorArgs{});
 }
@@ -254,6 +279,25 @@ std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
       ->check(CLI::IsMember({"on", "off"}))
       ->type_name("on|off");
   busy->add_option("--for", raw.duration, "Back to normal after this time, e.g. 30m")->type_name("DURATION");
+
+  auto* gc = add("gc", "Removes models that were not used for the longest time, and says why others stay",
+                 gc_command);
+  gc->add_option("--to", raw.to, "The most that the cache may have afterwards (default: cache_size_limit)")
+      ->type_name("SIZE");
+  gc->add_flag("--dry-run", raw.dry_run, "Only says what would go");
+  gc->add_flag("--even-last-copies", raw.even_last_copies, "Also what no other machine of the site has");
+  gc->footer(
+      "Never removed: pinned repos, what a pull wants or a program reads, and caches elsewhere.\n"
+      "Example:\n"
+      "  shoal gc --dry-run --to 200GiB");
+
+  auto* pin =
+      add("pin", "Keeps a repo whatever happens; without one, lists those that are kept", pin_command);
+  pin->add_option("repo", raw.repo, "org/name")->type_name("REPO");
+  type_option(pin);
+  auto* unpin = add("unpin", "Takes back `pin`", unpin_command);
+  unpin->add_option("repo", raw.repo, "org/name")->required()->type_name("REPO");
+  type_option(unpin);
 
   add("doctor", "Checks the daemon, the disk and the Hub's address", doctor_command);
   return out;

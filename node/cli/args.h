@@ -53,10 +53,19 @@ struct BusyArgs {
   bool busy = false;
   std::optional<std::chrono::seconds> duration;
 };
+struct GcArgs {
+  std::optional<std::uint64_t> to;  // bytes
+  bool dry_run = false;
+  bool even_last_copies = false;
+};
+struct PinArgs {
+  RepoRef repo;  // empty name: list the pinned ones
+  bool pin = true;
+};
 struct DoctorArgs {};
 
 using Command = std::variant<PullArgs, StatusArgs, LsArgs, PeersArgs, SeedArgs, VerifyArgs, RmArgs, WhyArgs,
-                             CancelArgs, BusyArgs, DoctorArgs>;
+                             CancelArgs, BusyArgs, GcArgs, PinArgs, DoctorArgs>;
 
 struct Args {
   std::string api;         // "http://127.0.0.1:8420", no trailing slash

@@ -26,6 +26,8 @@ ExitStatus run_rm(Session& session, const RmArgs& args);
 ExitStatus run_why(Session& session, const WhyArgs& args);
 ExitStatus run_cancel(Session& session, const CancelArgs& args);
 ExitStatus run_busy(Session& session, const BusyArgs& args);
+ExitStatus run_gc(Session& session, const GcArgs& args);
+ExitStatus run_pin(Session& session, const PinArgs& args);
 ExitStatus run_doctor(Session& session, const DoctorArgs& args);
 
 // Shared by them.

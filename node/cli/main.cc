@@ -68,6 +68,10 @@ ExitStatus run(const Args& args) {
           return run_cancel(session, command);
         } else if constexpr (std::is_same_v<T, BusyArgs>) {
           return run_busy(session, command);
+        } else if constexpr (std::is_same_v<T, GcArgs>) {
+          return run_gc(session, command);
+        } else if constexpr (std::is_same_v<T, PinArgs>) {
+          return run_pin(session, command);
         } else {
           return run_doctor(session, command);
         }

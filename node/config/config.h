@@ -59,6 +59,10 @@ struct Config {
   std::uint64_t free_space_floor =
       1024ULL * 1024 * 1024;  // bytes on the cache's file system that are never filled
 
+  std::uint64_t cache_size_limit = 0;  // bytes under blobs/ of the cache; 0: none
+  bool evict_for_floor = false;
+  bool evict_last_copies = false;
+
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::plain;
 };

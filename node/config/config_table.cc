@@ -322,6 +322,39 @@ const std::array kTable{
             "A pull that would leave less than this free on the cache's file system fails before it starts.",
         .apply = [](Config& c, Key, Text v, Context) { return put(c.free_space_floor, parse_size(v)); }},
     ConfigKey{
+        .name = "cache_size_limit",
+        .option = "--cache-size-limit",
+        .environment = "SHOAL_CACHE_SIZE_LIMIT",
+        .placeholder = "SIZE",
+        .type = KeyType::size,
+        .default_text = "0",
+        .max = kNoMax,
+        .help =
+            "The most that the cache may take; to make room for a pull, models that were not used for the "
+            "longest time are removed (docs/operations.md). 0 is no limit, and nothing is removed.",
+        .apply = [](Config& c, Key, Text v, Context) { return put(c.cache_size_limit, parse_size(v)); }},
+    ConfigKey{
+        .name = "evict_for_floor",
+        .option = "--evict-for-floor",
+        .environment = "SHOAL_EVICT_FOR_FLOOR",
+        .placeholder = "on|off",
+        .type = KeyType::boolean,
+        .default_text = "false",
+        .help =
+            "Whether models are also removed to keep free_space_floor free, without any cache_size_limit.",
+        .apply = [](Config& c, Key, Text v, Context) { return put(c.evict_for_floor, to_boolean(v)); }},
+    ConfigKey{
+        .name = "evict_last_copies",
+        .option = "--evict-last-copies",
+        .environment = "SHOAL_EVICT_LAST_COPIES",
+        .placeholder = "on|off",
+        .type = KeyType::boolean,
+        .default_text = "false",
+        .help = "Whether a model may be removed that no neighbour keeps, so that the next one who wants it "
+                "has to "
+                "get it from the Hub.",
+        .apply = [](Config& c, Key, Text v, Context) { return put(c.evict_last_copies, to_boolean(v)); }},
+    ConfigKey{
         .name = "log_level",
         .option = "--log-level",
         .environment = "SHOAL_LOG_LEVEL",

@@ -71,6 +71,7 @@ Result<void> Daemon::run() {
     if (const auto at = fetcher_->scheduler().wake_at()) loop_.request_turn_at(*at);
   });
   loop_.post([this] {
+    if (rescue_) rebuild();
     resume_pulls();
     tick();
     notify_ready("neighbours on port " + std::to_string(swarm_->port()) + ", API on " +
@@ -87,30 +88,37 @@ Result<void> Daemon::run() {
   listing_exchange_.reset();
   readers_.reset();
   jobs_.reset();
+  evictor_.reset();
   fetcher_.reset();
   pulls_.reset();
   seeder_.reset();
   store_.reset();
   db_.reset();
   spdlog::info("stopped");
+  if (state_damaged_) {
+    return shoal::fail(Code::corrupt, "shoal.db was found to be damaged: starting again to rebuild it");
+  }
   return {};
 }
 
 Result<void> Daemon::start() {
+  std::error_code ec;
+  const bool was_here = std::filesystem::exists(config_.state_dir / "lock", ec);
   auto lock = lock_state(config_.state_dir);
   if (!lock) return shoal::fail(lock.error());
   state_lock_ = std::move(*lock);
-  for (const auto step :
-       {&Daemon::open_storage, &Daemon::open_origin, &Daemon::open_swarm, &Daemon::open_api}) {
+  if (auto opened = open_storage(was_here); !opened) return opened;
+  for (const auto step : {&Daemon::open_origin, &Daemon::open_swarm, &Daemon::open_api}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   return {};
 }
 
-Result<void> Daemon::open_storage() {
-  auto db = StateDb::open(config_.state_dir / "shoal.db");
-  if (!db) return shoal::fail(db.error());
-  db_ = std::move(*db);
+Result<void> Daemon::open_storage(bool was_here) {
+  auto opened = open_or_rescue(config_.state_dir / "shoal.db", was_here);
+  if (!opened) return shoal::fail(opened.error());
+  db_ = std::move(opened->db);
+  rescue_ = std::move(opened->rescue);
   const auto id = db_->node_id();
   if (!id) return shoal::fail(id.error());
   self_ = *id;
@@ -270,8 +278,11 @@ Result<void> Daemon::open_swarm() {
   if (!swarm) return shoal::fail(swarm.error());
   swarm_ = std::move(*swarm);
 
-  seeder_ = std::make_unique<Seeder>(loop_, *store_, *swarm_,
-                                     [this](const BlobId& blob) { return rules_.shareable(blob); });
+  seeder_ = std::make_unique<Seeder>(
+      loop_, *store_, *swarm_, [this](const BlobId& blob) { return rules_.shareable(blob); },
+      [this](const BlobId& blob) {
+        if (evictor_) evictor_->on_used(blob);
+      });
   pulls_ = std::make_unique<Pulls>(
       loop_, *store_, *db_, *hub_, rules_, events_, config_.free_space_floor,
       [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); },
@@ -320,9 +331,12 @@ Result<void> Daemon::open_swarm() {
     fetcher_->scheduler().on_neighbour_down(node, now_time());
     seeder_->on_neighbour_down(node);
     listing_exchange_->on_neighbour_down(node);
+    evictor_->on_neighbour_down(node);
   };
   site_ = std::make_unique<Site>(events_, std::move(site_listener));
   if (const auto peers = db_->peers()) site_->remember(*peers);
+
+  open_evictor();
 
   Jobs::Listener jobs_listener;
   jobs_listener.on_adopted = [this](AdoptReport report, std::function<void()> done) {
@@ -342,6 +356,29 @@ void Daemon::open_endpoint() {
       loop_, *listing_store_, *db_, *hub_, *swarm_, rules_, listing_exchange_,
       [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); });
   endpoint_ = std::make_unique<EndpointService>(loop_, *store_, *listings_, rules_, *pulls_, readers_);
+}
+
+void Daemon::open_evictor() {
+  Evictor::Options options;
+  options.self = self_;
+  options.cache_size_limit = config_.cache_size_limit;
+  options.free_space_floor = config_.free_space_floor;
+  options.evict_for_floor = config_.evict_for_floor;
+  options.evict_last_copies = config_.evict_last_copies;
+  Evictor::Facts facts;
+  facts.peers = [this] { return site_->rows(); };
+  facts.wanted = [this](const RepoRef& repo) { return pulls_->is_wanted(repo, {}); };
+  facts.shareable = [this](const BlobId& blob) { return rules_.shareable(blob); };
+  facts.held = [this](const BlobId& blob) { return held_.contains(blob); };
+  facts.served = [this](const BlobId& blob) { return seeder_->serves(blob, now_time()); };
+  facts.on_leaving = [this](const BlobId& blob) { leave_out(blob); };
+  facts.on_stayed = [this](const BlobId& blob) {
+    add_held(blob);
+    if (rules_.shareable(blob)) fetcher_->scheduler().on_held(blob);
+  };
+  facts.outstanding = [this] { return pulls_->outstanding(); };
+  evictor_ = std::make_unique<Evictor>(loop_, *store_, *db_, *swarm_, events_, options, std::move(facts));
+  pulls_->set_evictor(*evictor_);
 }
 
 Result<void> Daemon::open_api() {
@@ -379,9 +416,36 @@ void Daemon::resume_pulls() {
   for (const PullStatus& status : *unfinished) pulls_->resume(status);
 }
 
+void Daemon::rebuild() {
+  std::string text = rescue_->reason;
+  if (!rescue_->set_aside.empty()) text += "; it was set aside as " + rescue_->set_aside;
+  text += "; a new one was made with " + std::to_string(rescue_->pulls) + " running pulls and " +
+          std::to_string(rescue_->partials) +
+          " partial files of the old one, and the caches are being read again";
+  events_.warn("state_rebuilt", text);
+  // Last in, first read: the own cache, in one job, then the folders of others.
+  const std::string own = store_->cache().layout().root();
+  for (const std::string& folder : rescue_->caches) {
+    if (!folder.starts_with(own + "/")) to_adopt_.push_back(folder);
+  }
+  to_adopt_.push_back(own);
+}
+
+void Daemon::give_up_state() {
+  state_damaged_ = true;
+  events_.add(
+      {{}, EventLevel::error, "state_damaged", {}, {}, {}, {}, "shoal.db is damaged; it will be rebuilt"});
+  loop_.record([this] { return db_->mark_damaged(); },
+               [this](const Result<void>& result) {
+                 if (!result) spdlog::error("marking shoal.db as damaged: {}", result.error().message);
+                 stop();
+               });
+}
+
 void Daemon::stop() {
   if (std::exchange(stopping_, true)) return;
-  notify_stopping();
+  // To systemd this is one run: the service does not stop when it starts over inside the process.
+  if (!state_damaged_) notify_stopping();
   jobs_->cancel_all();
   events_.set_listener({});
   swarm_->say_bye(kByeAtMost);
@@ -394,7 +458,9 @@ void Daemon::stop() {
   last.peers = site_->rows();
   for (PeerStatus& peer : last.peers) peer.alive = false;
   loop_.record(
-      [this, last = std::move(last), rows = events_.take_pending()]() -> Result<void> {
+      [this, last = std::move(last), used = evictor_->take_used(),
+       rows = events_.take_pending()]() -> Result<void> {
+        if (auto noted = db_->note_used(used, last.at); !noted) return noted;
         if (auto added = db_->add_events(rows); !added) return added;
         return db_->write_snapshot(last);
       },
@@ -419,8 +485,15 @@ void Daemon::tick() {
   site_->expire(now);
   send_heartbeats();
   seeder_->drop_idle(now);
+  evictor_->tick(now);
   publish_status(now);
   notify_watchdog();
+  if (db_->damaged() && !state_damaged_) give_up_state();
+  // An empty cache has nothing to adopt, and says so; two jobs run at once at most.
+  if (!to_adopt_.empty()) {
+    const auto started = jobs_->start_seed(to_adopt_.back(), to_adopt_.back());
+    if (started || started.error().code != Code::unavailable) to_adopt_.pop_back();
+  }
   loop_.request_turn();
   if (now - last_checkpoint_ >= kCheckpointEvery) {
     last_checkpoint_ = now;
@@ -508,6 +581,8 @@ void Daemon::on_message(NodeId from, Message message) {
     listing_exchange_->on_listing(from, *listing);
   } else {
     if (const auto* ask = std::get_if<msg::AskSegment>(&message)) seeder_->on_ask_segment(from, *ask, now);
+    if (const auto* ask = std::get_if<msg::AskKeep>(&message)) evictor_->on_ask_keep(from, *ask, now);
+    if (const auto* keep = std::get_if<msg::Keep>(&message)) evictor_->on_keep(from, *keep);
     fetcher_->scheduler().on_message(from, message, now);
   }
 }
@@ -517,8 +592,12 @@ void Daemon::add_held(const BlobId& blob) {
 }
 
 void Daemon::drop_held(const BlobId& blob) {
-  if (held_.erase(blob) > 0) bytes_held_ -= blob.size;
+  leave_out(blob);
   rules_.remove_blob(blob);
+}
+
+void Daemon::leave_out(const BlobId& blob) {
+  if (held_.erase(blob) > 0) bytes_held_ -= blob.size;
   fetcher_->scheduler().on_not_held(blob);
   seeder_->on_blob_removed(blob);
   loop_.request_turn();

@@ -12,6 +12,7 @@
 #include "node/core/status.h"
 #include "node/daemon/endpoint_service.h"
 #include "node/daemon/event_log.h"
+#include "node/daemon/evictor.h"
 #include "node/daemon/fetcher.h"
 #include "node/daemon/jobs.h"
 #include "node/daemon/listings.h"
@@ -27,6 +28,7 @@
 #include "storage/file.h"
 #include "storage/listing_store.h"
 #include "storage/state_db.h"
+#include "storage/state_rescue.h"
 #include "transport/origin/hub_client.h"
 #include "transport/swarm/swarm_session.h"
 
@@ -50,7 +52,8 @@ class Daemon final : public ApiBackend {
   explicit Daemon(Config config);
   ~Daemon() override;
 
-  // Runs until a signal. Errors are those of starting.
+  // Runs until a signal. Errors are those of starting, and corrupt when shoal.db was found to be damaged: a
+  // new Daemon then sets it aside and goes on.
   Result<void> run();
 
   // ApiBackend; called on the API's thread.
@@ -71,16 +74,24 @@ class Daemon final : public ApiBackend {
   void jobs(Reply<std::vector<JobStatus>> reply) override;
   void cancel_job(JobId id, Reply<void> reply) override;
   void remove(RemoveRequest request, Reply<RemoveResult> reply) override;
+  void collect_garbage(GcRequest request, Reply<GcResult> reply) override;
+  void pins(Reply<std::vector<RepoRef>> reply) override;
+  void set_pinned(RepoRef repo, bool pinned, Reply<void> reply) override;
   void set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) override;
 
  private:
   Result<void> start();
-  Result<void> open_storage();
+  Result<void> open_storage(bool was_here);
   Result<void> open_origin();
   Result<void> open_swarm();
   void open_endpoint();
   Result<void> open_api();
+  void open_evictor();
   void resume_pulls();
+  // shoal.db had to be made anew: reads the caches again, one job after the other.
+  void rebuild();
+  // shoal.db turned out to be damaged: ends this run, so that the next one sets it aside.
+  void give_up_state();
   void stop();
 
   void tick();
@@ -97,6 +108,8 @@ class Daemon final : public ApiBackend {
   void announce_repo(const RepoRef& repo, const std::vector<BlobId>& blobs);
   void add_held(const BlobId& blob);
   void drop_held(const BlobId& blob);
+  // Nothing of it is offered to anybody any more.
+  void leave_out(const BlobId& blob);
 
   const Config config_;
   NodeId self_;
@@ -121,6 +134,9 @@ class Daemon final : public ApiBackend {
   std::vector<std::function<void()>> after_this_record_;
   std::vector<std::function<void()>> after_next_record_;
   bool stopping_ = false;
+  bool state_damaged_ = false;
+  std::optional<Rescue> rescue_;
+  std::vector<std::string> to_adopt_;  // caches that are still to be read after a rescue
   bool has_token_ = false;
 
   std::unique_ptr<StateDb> db_;
@@ -131,6 +147,7 @@ class Daemon final : public ApiBackend {
   std::unique_ptr<Pulls> pulls_;
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<Site> site_;
+  std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<Jobs> jobs_;
   std::shared_ptr<Readers> readers_;
   std::unique_ptr<ListingStore> listing_store_;

@@ -254,6 +254,45 @@ void Daemon::remove(RemoveRequest request, Reply<RemoveResult> reply) {
   });
 }
 
+void Daemon::collect_garbage(GcRequest request, Reply<GcResult> reply) {
+  loop_.post([this, request, reply = std::move(reply)] {
+    if (!request.to && config_.cache_size_limit == 0) {
+      reply(shoal::fail(
+          Code::invalid,
+          "there is no cache_size_limit: say how much the cache may have, e.g. `shoal gc --to 500GiB`"));
+      return;
+    }
+    Evictor::Request run;
+    run.to = request.to;
+    // An order says how much; without one the configured limits do.
+    run.floor = !request.to;
+    run.dry_run = request.dry_run;
+    run.even_last_copies = request.even_last_copies;
+    evictor_->run(run, [reply, dry_run = request.dry_run](Result<Evictor::Outcome> outcome) {
+      if (!outcome) {
+        reply(shoal::fail(outcome.error()));
+        return;
+      }
+      reply(GcResult{.dry_run = dry_run,
+                     .bytes_held = outcome->bytes_held,
+                     .bytes_needed = outcome->bytes_needed,
+                     .bytes_freed = outcome->bytes_freed,
+                     .neighbours = outcome->neighbours,
+                     .choices = std::move(outcome->choices)});
+    });
+  });
+}
+
+void Daemon::pins(Reply<std::vector<RepoRef>> reply) {
+  loop_.post([this, reply = std::move(reply)] { loop_.run([this] { return db_->pins(); }, reply); });
+}
+
+void Daemon::set_pinned(RepoRef repo, bool pinned, Reply<void> reply) {
+  loop_.post([this, repo = std::move(repo), pinned, reply = std::move(reply)] {
+    loop_.record([this, repo, pinned] { return db_->set_pinned(repo, pinned, wall_clock_now()); }, reply);
+  });
+}
+
 void Daemon::set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) {
   loop_.post([this, busy, duration, reply = std::move(reply)] {
     load_sampler_.set_busy(busy, duration, std::chrono::steady_clock::now());

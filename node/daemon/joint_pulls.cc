@@ -115,6 +115,7 @@ void Pulls::add_joint_file(PullId id, OriginFile file) {
     pull->files.push_back(std::move(added));
     status.files = static_cast<std::uint32_t>(pull->files.size());
     status.size += file.blob.size;
+    pull->needed += file.blob.size;
     status.include.push_back(glob_of(file.path));
   }
   users_[file.blob].insert({id, index});

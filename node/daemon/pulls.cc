@@ -1,6 +1,7 @@
 #include "node/daemon/pulls.h"
 
 #include "node/core/glob.h"
+#include "node/daemon/evictor.h"
 #include "storage/blob_store.h"
 #include "storage/state_db.h"
 #include "transport/origin/hub_client.h"
@@ -41,18 +42,22 @@ std::uint64_t allocated(const std::string& path) {
   return ::stat(path.c_str(), &file) == 0 ? static_cast<std::uint64_t>(file.st_blocks) * 512 : 0;
 }
 
-// Whether all that is missing of these blobs fits, so that a hopeless pull fails before it takes any space.
-// Each blob is held against what is really free once more when it begins.
-Result<void> check_space(BlobStore& store, const RepoRef& repo, const std::set<BlobId>& blobs,
-                         std::uint64_t floor) {
-  std::error_code ec;
-  const auto space = std::filesystem::space(store.cache().layout().root(), ec);
-  if (ec) return {};
+// What is missing of these blobs.
+std::uint64_t needed_for(BlobStore& store, const RepoRef& repo, const std::set<BlobId>& blobs) {
   std::uint64_t needed = 0;
   for (const BlobId& blob : blobs) {
     if (store.find(blob)) continue;
     needed += blob.size - std::min(blob.size, allocated(store.cache().layout().partial(repo, blob)));
   }
+  return needed;
+}
+
+// Whether so much fits, so that a hopeless pull fails before it takes any space. Each blob is held against
+// what is really free once more when it begins.
+Result<void> check_space(BlobStore& store, std::uint64_t needed, std::uint64_t floor) {
+  std::error_code ec;
+  const auto space = std::filesystem::space(store.cache().layout().root(), ec);
+  if (ec) return {};
   const std::uint64_t available = space.available > floor ? space.available - floor : 0;
   if (needed <= available) return {};
   return fail(Code::no_space,
@@ -267,20 +272,58 @@ void Pulls::choose(PullId id, Files files) {
   std::set<BlobId> blobs;
   for (const File& file : pull.files) blobs.insert(file.status.blob);
   loop_.run(
-      [&store = store_, repo = status.repo, blobs = std::move(blobs),
-       floor = free_space_floor_]() -> Result<void> {
-        if (auto prepared = store.cache().prepare_repo(repo); !prepared) return prepared;
-        return check_space(store, repo, blobs, floor);
+      [&store = store_, repo = status.repo, blobs = std::move(blobs), floor = free_space_floor_,
+       evicts = evictor_ != nullptr && evictor_->enabled()]() -> Result<std::uint64_t> {
+        if (auto prepared = store.cache().prepare_repo(repo); !prepared) return shoal::fail(prepared.error());
+        const std::uint64_t needed = needed_for(store, repo, blobs);
+        if (evicts) return needed;
+        if (auto fits = check_space(store, needed, floor); !fits) return shoal::fail(fits.error());
+        return needed;
       },
-      [this, id](const Result<void>& prepared) {
-        Pull* live = find(id);
-        if (live == nullptr || live->status.finished_at.ms != 0) return;
-        if (!prepared) {
-          end(*live, PullState::failed, prepared.error());
-          return;
-        }
-        want_files(id);
-      });
+      [this, id](const Result<std::uint64_t>& needed) { find_room(id, needed); });
+}
+
+void Pulls::find_room(PullId id, const Result<std::uint64_t>& needed) {
+  Pull* pull = find(id);
+  if (pull == nullptr || pull->status.finished_at.ms != 0) return;
+  if (!needed) {
+    end(*pull, PullState::failed, needed.error());
+    return;
+  }
+  pull->needed = *needed;
+  if (*needed == 0 || evictor_ == nullptr || !evictor_->enabled()) {
+    want_files(id);
+    return;
+  }
+  pull->waiting_for = "room in the cache: what can be evicted";
+  evictor_->run({}, [this, id](const Result<Evictor::Outcome>& outcome) {
+    Pull* live = find(id);
+    if (live == nullptr || live->status.finished_at.ms != 0) return;
+    live->waiting_for.clear();
+    if (!outcome) {
+      end(*live, PullState::failed, outcome.error());
+    } else if (outcome->bytes_freed < outcome->bytes_needed) {
+      end(*live, PullState::failed,
+          Error{Code::no_space,
+                "there is no room for " + amount(live->needed) +
+                    " more in the cache: " + explain_kept(*outcome) +
+                    "; raise cache_size_limit, free some space, `shoal gc --even-last-copies`, or pull fewer "
+                    "files "
+                    "with --include",
+                0});
+    } else {
+      want_files(id);
+    }
+  });
+}
+
+std::uint64_t Pulls::outstanding() {
+  std::uint64_t bytes = 0;
+  for (const auto& [id, pull] : pulls_) {
+    const PullStatus& s = pull.status;
+    if (s.finished_at.ms == 0) bytes += std::min(pull.needed, s.size - std::min(s.bytes_done, s.size));
+  }
+  return bytes;
 }
 
 // Where the line of bytes has got to: the place of the first file that is not done, of all running pulls. A
@@ -386,6 +429,7 @@ void Pulls::on_linked(PullId id, std::size_t index, const Result<void>& result) 
   }
   file.status.state = FileState::held;
   ++pull->status.files_done;
+  if (evictor_ != nullptr) evictor_->on_used(file.status.blob);
   events_.add(event(EventLevel::info, "file_held", pull->status, file.status.path,
                     std::to_string(file.status.bytes_lan) + " bytes from neighbours, " +
                         std::to_string(file.status.bytes_origin) + " from the origin, " +
@@ -396,6 +440,7 @@ void Pulls::on_linked(PullId id, std::size_t index, const Result<void>& result) 
 void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
   const auto it = users_.find(blob);
   if (it == users_.end()) return;
+  if (error.code == Code::no_space && wait_for_room(blob, error)) return;
   const std::set<User> users = std::exchange(it->second, {});
   users_.erase(it);
   for (const User& user : users) {
@@ -413,6 +458,28 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
       end(*pull, PullState::failed, std::move(named));
     }
   }
+}
+
+bool Pulls::wait_for_room(const BlobId& blob, const Error& error) {
+  if (evictor_ == nullptr || !evictor_->enabled()) return false;
+  Pull* pull = find(users_.at(blob).begin()->pull);
+  if (pull == nullptr || pull->room_made >= kRoomMadeMax) return false;
+  ++pull->room_made;
+  pull->waiting_for = "room on the disk: what can be evicted";
+  evictor_->run({}, [this, blob, error](const Result<Evictor::Outcome>& outcome) {
+    const auto it = users_.find(blob);
+    if (it == users_.end()) return;  // cancelled meanwhile
+    const User user = *it->second.begin();
+    Pull* live = find(user.pull);
+    if (live != nullptr) live->waiting_for.clear();
+    if (live != nullptr && outcome && outcome->bytes_freed > 0) {
+      want_one(*live, user.file, {});
+    } else {
+      if (live != nullptr) live->room_made = kRoomMadeMax;
+      on_blob_failed(blob, error);
+    }
+  });
+  return true;
 }
 
 void Pulls::maybe_finish(PullId id) {

@@ -26,6 +26,7 @@
 namespace shoal {
 
 class BlobStore;
+class Evictor;
 class HubClient;
 class StateDb;
 
@@ -35,6 +36,8 @@ class Pulls {
   static constexpr std::size_t kJointFilesMax = 1000;       // of one pull; then another one is begun
   static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
+  // Times that a pull makes room in the middle: other programs may fill the disk as fast as it is freed.
+  static constexpr int kRoomMadeMax = 3;
 
   // The Hub said whether anyone may download a repo.
   using OnAccess = std::function<void(const RepoRef&, bool is_public)>;
@@ -45,6 +48,7 @@ class Pulls {
   Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRules& rules, EventLog& events,
         std::uint64_t free_space_floor, OnAccess on_access, OnUnwanted on_unwanted);
   void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
+  void set_evictor(Evictor& evictor) { evictor_ = &evictor; }
 
   void start(PullRequest request, std::function<void(Result<PullId>)> reply);
   // Goes on with a pull of a former run.
@@ -60,6 +64,8 @@ class Pulls {
 
   [[nodiscard]] bool is_wanted(const RepoRef& repo, const std::string& commit) const;
   [[nodiscard]] std::optional<PullDetail> detail(PullId id, Time now);
+  // Bytes that running pulls have still to write to the disk.
+  [[nodiscard]] std::uint64_t outstanding();
   // Whether the end of this pull was in a snapshot.
   [[nodiscard]] bool recorded(PullId id) const {
     const auto it = pulls_.find(id);
@@ -86,6 +92,8 @@ class Pulls {
     bool joint = false;  // files come one by one, and one that fails leaves the others alone
     std::string waiting_for;
     std::uint64_t shown_done = 0;              // never falls
+    std::uint64_t needed = 0;                  // bytes of disk when it began
+    int room_made = 0;                         // how often the disk filled up in the middle of it
     std::map<std::string, FileStatus> before;  // rows of a former run, by path
   };
   struct User {
@@ -102,8 +110,12 @@ class Pulls {
   void list(PullId id);
   void check_access(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   void choose(PullId id, std::vector<std::pair<std::string, BlobId>> files);
+  // Fails the pull or makes room, then want_files().
+  void find_room(PullId id, const Result<std::uint64_t>& needed);
   void want_files(PullId id);
   [[nodiscard]] std::uint64_t present_place() const;
+  // The disk filled up: the blob is tried again once there is room. False: there will be none.
+  bool wait_for_room(const BlobId& blob, const Error& error);
   void link(PullId id, std::size_t file, const Fetcher::Sources& bytes);
   void on_linked(PullId id, std::size_t file, const Result<void>& result);
   void maybe_finish(PullId id);
@@ -122,6 +134,7 @@ class Pulls {
   OnAccess on_access_;
   OnUnwanted on_unwanted_;
   Fetcher* fetcher_ = nullptr;
+  Evictor* evictor_ = nullptr;
   std::map<PullId, Pull> pulls_;
   std::map<BlobId, std::set<User>> users_;
   // The open pull of each commit for files that programs read; `waiting` until it has its number.

@@ -50,6 +50,7 @@ void Seeder::on_ask_segment(NodeId from, const msg::AskSegment& ask, Time now) {
         swarm_.send(from, msg::Pieces{key.blob, key.index, all, std::move(found->hashes.piece_hashes)});
         swarm_.send(from, msg::SegmentOpen{key.blob, key.index});
         touch(key, now);
+        on_served_(key.blob);
       });
 }
 
@@ -70,6 +71,7 @@ void Seeder::on_ask_blob(NodeId from, const msg::AskBlob& ask) {
       [this, from, blob](std::optional<std::vector<std::byte>> bytes) {
         end_ask(from);
         if (bytes) {
+          on_served_(blob);
           swarm_.send(from, msg::BlobBytes{blob, std::move(*bytes)});
         } else {
           swarm_.send(from, msg::LackBlobs{{blob}});

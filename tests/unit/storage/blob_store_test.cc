@@ -117,7 +117,6 @@ TEST(BlobStore, SinksReportEachPieceOnceItIsInTheFile) {
 TEST(BlobStore, DroppingASinkLosesOnlyThePieceInProgress) {
   Download m;
   const Bytes& bytes = m.bytes;
-  const BlobId& id = m.id;
   auto& partial = m.partial;
   {
     auto sink = m.store->slice_sink(*partial, kFirst, PieceIndex{0}, 64, {});
@@ -132,7 +131,6 @@ TEST(BlobStore, DroppingASinkLosesOnlyThePieceInProgress) {
 TEST(BlobStore, PiecesThatAreHereAreNeverOverwritten) {
   Download m;
   const Bytes& bytes = m.bytes;
-  const BlobId& id = m.id;
   auto& partial = m.partial;
   ASSERT_OK(m.fetch(*partial, bytes, kFirst, 1, 1));
   const Bytes lies = pattern_bytes(bytes.size(), 99);

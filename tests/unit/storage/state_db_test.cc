@@ -114,7 +114,7 @@ TEST_F(StateDbTest, TheViewsHaveTheirPromisedColumns) {
             "bytes_sent "
             "first_seen last_seen banned_until ");
   EXPECT_EQ(read.columns("holdings"),
-            "blob_id size repo type path segments pieces verified_at source copies ");
+            "blob_id size repo type path segments pieces verified_at source copies used_at pinned ");
   EXPECT_EQ(read.columns("events"), "id at level kind pull repo path peer text ");
 }
 

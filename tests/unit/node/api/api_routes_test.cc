@@ -262,6 +262,43 @@ TEST_F(ApiRoutesTest, AReposRevisionIsRemoved) {
   }
 }
 
+TEST_F(ApiRoutesTest, RoomIsMadeAndExplained) {
+  EvictionChoice kept;
+  kept.repo = {RepoType::model, "org/name"};
+  kept.commit = std::string(40, 'a');
+  kept.verdict = Verdict::last_copy;
+  kept.frees = 5;
+  kept.last_copies = 1;
+  backend_.gc_result = {.dry_run = true,
+                        .bytes_held = 10,
+                        .bytes_needed = 5,
+                        .bytes_freed = 0,
+                        .neighbours = 3,
+                        .choices = {kept}};
+  const auto answer = ask("POST", "/shoal/v1/gc", R"({"to":5,"dry_run":true})");
+  EXPECT_EQ(answer.status, 200U);
+  EXPECT_EQ(answer.body["neighbours"], 3);
+  EXPECT_EQ(answer.body["choices"][0]["reason"], "the last copy on the site");
+  EXPECT_EQ(answer.body["choices"][0]["evict"], false);
+  EXPECT_EQ(ask("POST", "/shoal/v1/gc", R"({"even_last_copies":true})").status, 200U);
+  ASSERT_EQ(backend_.gc_requests.size(), 2U);
+  EXPECT_EQ(backend_.gc_requests[0].to, 5U);
+  EXPECT_TRUE(backend_.gc_requests[0].dry_run);
+  EXPECT_EQ(backend_.gc_requests[1].to, std::nullopt);
+  EXPECT_TRUE(backend_.gc_requests[1].even_last_copies);
+  for (const char* body : {R"({"to":-1})", R"({"to":"5GiB"})", R"({"dry_run":1})", R"({"all":true})"}) {
+    EXPECT_EQ(ask("POST", "/shoal/v1/gc", body).status, 400U) << body;
+  }
+}
+
+TEST_F(ApiRoutesTest, ReposArePinnedAndUnpinned) {
+  EXPECT_EQ(ask("POST", "/shoal/v1/pins", R"({"repo":"org/name","type":"dataset"})").body["pinned"], true);
+  EXPECT_EQ(get("/shoal/v1/pins").body["pins"][0]["repo"], "org/name");
+  EXPECT_EQ(ask("DELETE", "/shoal/v1/pins/dataset/org/name").body["pinned"], false);
+  EXPECT_TRUE(get("/shoal/v1/pins").body["pins"].empty());
+  EXPECT_EQ(ask("POST", "/shoal/v1/pins", R"({"repo":"../x"})").status, 400U);
+}
+
 TEST_F(ApiRoutesTest, TheBusyMarkIsSet) {
   EXPECT_EQ(ask("POST", "/shoal/v1/load", R"({"busy":true,"for_s":90})").body["busy"], true);
   EXPECT_EQ(ask("POST", "/shoal/v1/load", R"({"busy":false})").status, 200U);

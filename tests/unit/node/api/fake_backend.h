@@ -80,6 +80,28 @@ class FakeBackend : public ApiBackend {
   std::shared_ptr<const StatusSnapshot> snapshot() const override { return snapshot_; }
   void set_snapshot(std::shared_ptr<const StatusSnapshot> snapshot) { snapshot_ = std::move(snapshot); }
 
+  GcResult gc_result;
+  std::vector<GcRequest> gc_requests;
+  std::vector<RepoRef> pinned;
+
+  void collect_garbage(GcRequest request, Reply<GcResult> reply) override {
+    {
+      const std::scoped_lock lock(mutex);
+      gc_requests.push_back(request);
+    }
+    answer(reply, gc_result);
+  }
+  void pins(Reply<std::vector<RepoRef>> reply) override { answer(reply, pinned); }
+  void set_pinned(RepoRef repo, bool pin, Reply<void> reply) override {
+    {
+      const std::scoped_lock lock(mutex);
+      std::erase(pinned, repo);
+      if (pin) pinned.push_back(std::move(repo));
+    }
+    if (error) return reply(fail(*error));
+    reply({});
+  }
+
   void info(Reply<NodeInfo> reply) override { answer(reply, node_info); }
   void start_pull(PullRequest request, Reply<PullId> reply) override {
     {

@@ -102,6 +102,11 @@ TEST(Args, TheOtherCommandsTakeTheirArguments) {
   EXPECT_EQ(command<CancelArgs>({"cancel", "12"}).pull, 12);
   EXPECT_EQ(command<BusyArgs>({"busy", "on", "--for", "1h30m"}).duration, std::chrono::seconds(5400));
   EXPECT_FALSE(command<BusyArgs>({"busy", "off"}).busy);
+  EXPECT_EQ(command<GcArgs>({"gc", "--to", "2GiB", "--dry-run"}).to, 2ULL << 30U);
+  EXPECT_EQ(command<GcArgs>({"gc", "--even-last-copies"}).to, std::nullopt);
+  EXPECT_TRUE(command<PinArgs>({"pin", "org/name"}).pin);
+  EXPECT_EQ(command<PinArgs>({"pin"}).repo.name, "");
+  EXPECT_FALSE(command<PinArgs>({"unpin", "org/name"}).pin);
   command<DoctorArgs>({"doctor"});
 }
 

@@ -395,6 +395,37 @@ TEST_F(ProgramTest, ChangesSayWhatTheyDid) {
   EXPECT_EQ(backend_.cancelled, std::vector<std::int64_t>{7});
 }
 
+TEST_F(ProgramTest, GcSaysWhatGoesAndWhyTheRestStays) {
+  EvictionChoice goes;
+  goes.repo = {RepoType::model, "org/old"};
+  goes.commit = std::string(40, 'b');
+  goes.verdict = Verdict::evict;
+  goes.frees = 2048;
+  goes.last_used = {1'700'000'000'000};
+  EvictionChoice stays = goes;
+  stays.repo.name = "org/new";
+  stays.verdict = Verdict::last_copy;
+  stays.last_copies = 2;
+  backend_.gc_result = {.dry_run = true,
+                        .bytes_held = 8192,
+                        .bytes_needed = 2048,
+                        .bytes_freed = 2048,
+                        .neighbours = 1,
+                        .choices = {goes, stays}};
+  const Outcome enough = run({"gc", "--dry-run", "--to", "6KiB"});
+  EXPECT_EQ(enough.status, 0) << enough.err;
+  EXPECT_THAT(enough.out, HasSubstr("org/old@bbbbbbbbbbbb  go"));
+  EXPECT_THAT(enough.out, HasSubstr("the last copy on the site (2 files)"));
+  EXPECT_THAT(enough.out, HasSubstr("2.0 KiB to free, 2.0 KiB would be; 1 neighbours were asked"));
+  backend_.gc_result.bytes_needed = 4096;
+  const Outcome short_of = run({"gc", "--to", "0"});
+  EXPECT_EQ(short_of.status, 7);
+  EXPECT_THAT(short_of.err, HasSubstr("not enough could be freed: 2.0 KiB more"));
+  EXPECT_EQ(run({"pin", "org/name"}).out, "org/name stays whatever happens\n");
+  EXPECT_EQ(run({"pin"}).out, "org/name\n");
+  EXPECT_EQ(run({"unpin", "org/name"}).out, "org/name may be removed to make room\n");
+}
+
 TEST_F(ProgramTest, DoctorFindsWhatIsWrong) {
   backend_.node_info.version = "0.0.1";
   backend_.node_info.node_name = "gpu7";
