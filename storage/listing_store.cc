@@ -52,15 +52,15 @@ std::optional<std::string> decoded(std::string_view name) {
   return is_valid_revision(out) ? std::optional(out) : std::nullopt;
 }
 
-Result<void> write_file(const std::string& path, const std::string& text) {
+Result<void> write_file(FileSystem& files, const std::string& path, const std::string& text) {
   const std::string temp = path + "." + random_tag() + ".tmp";
-  auto fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  auto fd = open_file(files, temp, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!fd) return fail(fd.error());
-  auto written = write_all(fd->get(), 0, std::as_bytes(std::span(text)), temp);
-  if (written) written = rename_file(temp, path);
+  auto written = write_all(files, fd->get(), 0, std::as_bytes(std::span(text)), temp);
+  if (written) written = rename_file(files, temp, path);
   if (written) return {};
   // What cannot be removed is overlooked by every reader, for its name.
-  const auto removed = remove_file(temp);
+  const auto removed = remove_file(files, temp);
   return removed ? written
                  : fail(written.error().code, written.error().message + "; " + removed.error().message);
 }
@@ -88,15 +88,15 @@ std::string ListingStore::folder(const RepoRef& repo) const {
 
 Result<std::string> ListingStore::load(const RepoRef& repo, const std::string& commit) const {
   const std::string path = folder(repo) + "/" + commit + std::string(kSuffix);
-  return read_small_file(path, kDocumentBytesMax);
+  return read_small_file(files_, path, kDocumentBytesMax);
 }
 
 Result<void> ListingStore::save(const RepoRef& repo, const std::string& commit, const std::string& document) {
   if (document.size() > kDocumentBytesMax)
     return fail(Code::invalid, "a listing that is too long to be kept");
   const std::lock_guard lock(mutex_);
-  if (auto made = make_dirs(folder(repo)); !made) return made;
-  if (auto done = write_file(folder(repo) + "/" + commit + std::string(kSuffix), document); !done)
+  if (auto made = make_dirs(files_, folder(repo)); !made) return made;
+  if (auto done = write_file(files_, folder(repo) + "/" + commit + std::string(kSuffix), document); !done)
     return done;
   delete_oldest();
   return {};
@@ -104,20 +104,20 @@ Result<void> ListingStore::save(const RepoRef& repo, const std::string& commit, 
 
 Result<void> ListingStore::remove(const RepoRef& repo, const std::string& commit) {
   const std::lock_guard lock(mutex_);
-  return remove_file(folder(repo) + "/" + commit + std::string(kSuffix));
+  return remove_file(files_, folder(repo) + "/" + commit + std::string(kSuffix));
 }
 
 Result<void> ListingStore::save_revision(const RepoRef& repo, const std::string& revision,
                                          const std::string& commit) {
   const std::lock_guard lock(mutex_);
   const std::string refs = folder(repo) + "/refs";
-  if (auto made = make_dirs(refs); !made) return made;
+  if (auto made = make_dirs(files_, refs); !made) return made;
   if (entries_of(refs).size() >= kRevisionsMax) return {};
-  return write_file(refs + "/" + encoded(revision), commit);
+  return write_file(files_, refs + "/" + encoded(revision), commit);
 }
 
 std::optional<std::string> ListingStore::commit_of(const RepoRef& repo, const std::string& revision) const {
-  const auto commit = read_small_file(folder(repo) + "/refs/" + encoded(revision), 64);
+  const auto commit = read_small_file(files_, folder(repo) + "/refs/" + encoded(revision), 64);
   return commit && is_commit_id(*commit) ? std::optional(*commit) : std::nullopt;
 }
 

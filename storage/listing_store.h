@@ -12,6 +12,7 @@
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/result.h"
+#include "storage/file_system.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +30,8 @@ class ListingStore {
   static constexpr std::uint64_t kBytesMax = 256 * kMiB;  // of all
   static constexpr std::uint64_t kDocumentBytesMax = 32 * kMiB;
 
-  explicit ListingStore(std::string root) : root_(std::move(root)) {}
+  explicit ListingStore(std::string root, FileSystem& files = real_files())
+      : root_(std::move(root)), files_(files) {}
 
   // not_found if there is none.
   [[nodiscard]] Result<std::string> load(const RepoRef& repo, const std::string& commit) const;
@@ -51,6 +53,7 @@ class ListingStore {
   void delete_oldest();
 
   const std::string root_;
+  FileSystem& files_;
   std::mutex mutex_;  // one writer at a time, so that the limits hold
 };
 
