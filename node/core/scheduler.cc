@@ -438,28 +438,7 @@ void Scheduler::flush(Time now) {
   if (!telling_.empty()) wake(std::max(now, last_flush_ + limits_.gather));
 }
 
-// --- for people and tests ---
-
-std::string Scheduler::waiting_for(const BlobId& blob, Time now) const {
-  const auto it = wanted_.find(blob);
-  if (it == wanted_.end()) return {};
-  const Wanted& w = it->second;
-  if (w.failed || w.finishing) return {};
-  if (!w.started) return "answers of neighbours";
-  if (now < w.origin_after) return "the origin, which failed a moment ago";
-  const bool own = std::ranges::any_of(slices_, [&](const auto& s) { return s.second.key.blob == blob; });
-  const bool swarm = std::ranges::any_of(loaded_, [&](const SegmentKey& k) { return k.blob == blob; });
-  if (own || swarm || w.small.fetching || w.small.asked) return {};
-  const auto open =
-      std::ranges::find_if(w.segments, [](const Segment& s) { return s.phase != Phase::complete; });
-  if (open == w.segments.end()) return {};
-  const auto index = static_cast<SegmentIndex>(open - w.segments.begin());
-  if (w.policy == SourcePolicy::lan_only && w.catalogue.available(index) == 0) {
-    return "a neighbour that has it (source is lan)";
-  }
-  if (w.catalogue.claimed(index, now) != 0) return "neighbours that fetch it from the origin";
-  return "its turn behind other files";
-}
+// --- for tests ---
 
 void Scheduler::check_invariants() const {
   for (const auto& [blob, w] : wanted_) {

@@ -63,6 +63,7 @@
 #include "node/core/load.h"
 #include "node/core/messages.h"
 #include "node/core/origin_pace.h"
+#include "node/core/piece_map.h"
 #include "node/core/source_balance.h"
 #include "node/core/status.h"
 #include "node/core/time.h"
@@ -224,7 +225,19 @@ class Scheduler {
   // The blob that a live slice belongs to, and the hash a piece was or will be checked against.
   [[nodiscard]] std::optional<BlobId> blob_of(FetchId id) const;
   [[nodiscard]] std::optional<Hash256> hash_of(const SegmentKey& key, PieceIndex piece) const;
-  // What this blob waits for, in words; empty when bytes are on their way.
+  // What is under way for a blob; nullopt: not wanted. See bottleneck.h and piece_map.h.
+  struct BlobView {
+    bool awaits_answers = false;
+    int requests = 0;                     // own ones to the origin
+    int segments_loaded = 0;              // being fetched from neighbours
+    Time rest_until;                      // the origin failed and is tried again then
+    bool open_is_available = false;       // a neighbour has part of the first segment that is missing
+    std::vector<NodeId> senders;          // that have, or fetch, what is loaded
+    std::vector<NodeId> claimers;         // that fetch the first missing segment from the origin
+    std::vector<SegmentPieces> segments;  // fetching, asked, claimed; one per segment
+  };
+  [[nodiscard]] std::optional<BlobView> view(const BlobId& blob, Time now) const;
+  // What this blob waits for as far as the scheduler alone can tell (for the simulator and tests).
   [[nodiscard]] std::string waiting_for(const BlobId& blob, Time now) const;
 
   // Tests call it after every step.

@@ -8,10 +8,14 @@
 #include "node/core/ids.h"
 #include "node/core/load.h"
 #include "node/core/messages.h"
+#include "node/core/piece_map.h"
+#include "node/core/rate_history.h"
 #include "node/core/result.h"
 #include "node/core/time.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,7 +58,7 @@ struct FileStatus {
   std::uint64_t bytes_per_s = 0;
   std::optional<std::int64_t> eta_s;
   FileState state = FileState::queued;
-  std::string waiting_for;  // the bottleneck in words; empty when nothing waits
+  std::string waiting_for;  // the bottleneck in words (bottleneck.h); empty when nothing is known to hold it
   std::string error;        // the sentence of the failure
   bool operator==(const FileStatus&) const = default;
 };
@@ -96,6 +100,23 @@ struct PullStatus {
   bool operator==(const PullStatus&) const = default;
 };
 
+// All files of one repo at one revision, added up.
+struct RepoSummary {
+  RepoRef repo;
+  std::string revision;
+  std::string commit_id;
+  std::uint64_t files = 0;
+  std::uint64_t files_held = 0;
+  std::uint64_t files_failed = 0;
+  std::uint64_t size = 0;
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_lan = 0;
+  std::uint64_t bytes_origin = 0;
+  std::uint64_t bytes_local = 0;
+  WallTime updated_at;
+  bool operator==(const RepoSummary&) const = default;
+};
+
 // One neighbour, alive or seen before. View `peers`.
 struct PeerStatus {
   NodeId node;
@@ -130,6 +151,21 @@ struct EventRow {
   std::string text;  // one sentence
 };
 
+// What only ever grows while the process runs, and a few levels: the metrics of the node itself.
+struct NodeCounters {
+  std::uint64_t origin_bytes = 0;     // fetched from the Hub and its CDN, wasted ones included
+  std::uint64_t received_bytes = 0;   // payload from neighbours
+  std::uint64_t sent_bytes = 0;       // payload to neighbours
+  std::uint64_t limited = 0;          // times the Hub or its CDN said it limits requests
+  std::uint64_t mismatches = 0;       // files whose bytes did not match the publisher's hash
+  std::uint64_t bad_pieces = 0;       // pieces of neighbours that did not match their hash
+  std::uint64_t origin_requests = 0;  // under way
+  std::uint64_t wan_rate_limit = 0;   // bytes per second; 0: none
+  std::uint64_t disk_size = 0;        // of the file system of the cache
+  std::uint64_t disk_free = 0;
+  WallTime started_at;
+};
+
 // Everything the node shows, at one moment. Immutable once published.
 struct StatusSnapshot {
   WallTime at;  // becomes updated_at of all live rows
@@ -142,6 +178,18 @@ struct StatusSnapshot {
       files;  // live ones: of running pulls and of pulls that ended since the last snapshot
   std::vector<PullStatus> pulls;  // running, and the last ended ones
   std::vector<PeerStatus> peers;
+
+  // Beside `files`: which of them belong to a pull, and where the pieces of each are. Null: the file was not
+  // begun, came whole, or its pull ended.
+  struct PullFiles {
+    PullId pull{};
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  std::vector<PullFiles> pull_files;
+  std::vector<std::shared_ptr<const PieceMap>> pieces;
+  std::shared_ptr<const RateHistory> rates;  // null only in a node that has not ticked
+  NodeCounters counters;
 };
 
 }  // namespace shoal
