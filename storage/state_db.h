@@ -87,6 +87,8 @@ class StateDb {
                                             const std::string& commit = {});
   // All rows with their times, as the view shows them: a live row is as fresh as the node's last report.
   Result<std::vector<RecordedFile>> status_rows();
+  // The same added up by repo and revision, in that order.
+  Result<std::vector<RepoSummary>> repo_summaries();
   // Rows for files that were found rather than pulled.
   Result<void> save_files(std::span<const FileStatus> files, WallTime at);
   // Deletes rows of a repo, or of one commit of it; returns how many.

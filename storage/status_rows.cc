@@ -467,6 +467,33 @@ Result<std::vector<RecordedFile>> StateDb::status_rows() {
   return out;
 }
 
+Result<std::vector<RepoSummary>> StateDb::repo_summaries() {
+  const auto lock = reader_->lock();
+  auto select = reader_->prepare(
+      "SELECT type, repo, revision, commit_id, count(*), sum(state = 'held'), sum(state = 'failed'), "
+      "sum(size), sum(bytes_done), sum(bytes_lan), sum(bytes_origin), sum(bytes_local), max(updated_at) "
+      "FROM file GROUP BY type, repo, revision, commit_id ORDER BY repo, type, revision, commit_id");
+  std::vector<RepoSummary> out;
+  while (true) {
+    const auto row = select.step();
+    if (!row) return fail(row.error());
+    if (!*row) return out;
+    RepoSummary& sum = out.emplace_back();
+    sum.repo = {parse_repo_type(select.text(0)).value_or(RepoType::model), select.text(1)};
+    sum.revision = select.text(2);
+    sum.commit_id = select.text(3);
+    sum.files = select.u64(4);
+    sum.files_held = select.u64(5);
+    sum.files_failed = select.u64(6);
+    sum.size = select.u64(7);
+    sum.bytes_done = select.u64(8);
+    sum.bytes_lan = select.u64(9);
+    sum.bytes_origin = select.u64(10);
+    sum.bytes_local = select.u64(11);
+    sum.updated_at = WallTime{select.i64(12)};
+  }
+}
+
 Result<void> StateDb::save_files(std::span<const FileStatus> files, WallTime at) {
   const auto lock = writer_->lock();
   Transaction transaction(*writer_);

@@ -149,6 +149,13 @@ struct NodeInfo {
   WallTime started_at;
 };
 
+// One thing that `shoal doctor` looks at.
+struct DoctorCheck {
+  std::string check;
+  std::string result;  // "ok", "warning", "bad"
+  std::string text;    // one sentence, with what to do
+};
+
 class ApiBackend {
  public:
   template <typename T>
@@ -159,6 +166,8 @@ class ApiBackend {
   // The newest snapshot, never null. `peers` and /healthz read it directly.
   [[nodiscard]] virtual std::shared_ptr<const StatusSnapshot> snapshot() const = 0;
   virtual void info(Reply<NodeInfo> reply) = 0;
+  // Asks the Hub one question and looks at the machine; takes as long as the Hub does.
+  virtual void doctor(Reply<std::vector<DoctorCheck>> reply) = 0;
 
   // Starts a pull and answers its id at once; resolving the revision, and its failure, show in PullStatus. A
   // pull equal to a running one may answer that one's id.
@@ -173,6 +182,8 @@ class ApiBackend {
   // Live and held files; all repos, or those of one name (and type, when given).
   virtual void status(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
                       Reply<StatusPage> reply) = 0;
+  // Files of all repos, added up by repo and revision.
+  virtual void repos(Reply<std::vector<RepoSummary>> reply) = 0;
   virtual void holdings(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
                         Reply<HoldingsPage> reply) = 0;
   // The newest `limit` events, oldest of them first. Live ones reach clients by ApiServer::publish().

@@ -2,6 +2,7 @@
 
 #include "node/api/event_feed.h"
 #include "node/api/json_rows.h"
+#include "node/api/live_rows.h"
 #include "node/version.h"
 
 #include <utility>
@@ -13,6 +14,7 @@ namespace shoal {
 struct ApiServer::Impl {
   Router router;
   std::shared_ptr<EventFeed> feed;
+  std::shared_ptr<EventFeed> progress;
   std::unique_ptr<HttpServer> server;
 };
 
@@ -27,8 +29,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiServerOptions options, Ap
   auto impl = std::make_unique<Impl>();
   impl->feed =
       std::make_shared<EventFeed>(EventFeed::Limits{options.event_clients_max, options.event_queue_max});
+  impl->progress = std::make_shared<EventFeed>(
+      EventFeed::Limits{options.progress_clients_max, options.progress_queue_max});
   add_shoal_routes(impl->router, backend, impl->feed);
   add_room_routes(impl->router, backend);
+  add_live_routes(impl->router, backend, impl->progress);
+  add_page_routes(impl->router);
   if (options.more_routes) options.more_routes(impl->router);
   // The client compares this version with its own.
   options.http.server_name = std::string("shoald/") + kVersion;
@@ -48,6 +54,10 @@ Endpoint ApiServer::endpoint() const {
 void ApiServer::publish(const EventRow& event) {
   // A frame of server-sent events; JSON has no line ends inside.
   impl_->feed->publish("event: " + event.kind + "\ndata: " + dump(to_json(event)) + "\n\n");
+}
+
+void ApiServer::publish(const StatusSnapshot& snapshot) {
+  if (impl_->progress->has_clients()) impl_->progress->publish(progress_frame(snapshot));
 }
 
 }  // namespace shoal

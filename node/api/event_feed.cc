@@ -68,13 +68,19 @@ void EventFeed::publish(const std::string& frame) {
   for (const auto& stream : streams) stream->push(frame);
 }
 
-std::shared_ptr<BodyStream> EventFeed::subscribe() {
+bool EventFeed::has_clients() {
+  const std::scoped_lock lock(mutex_);
+  forget_the_gone();
+  return !streams_.empty();
+}
+
+std::shared_ptr<BodyStream> EventFeed::subscribe(const std::string& first) {
   const std::scoped_lock lock(mutex_);
   forget_the_gone();
   if (streams_.size() >= limits_.clients_max) return nullptr;
   auto stream = std::make_shared<EventStream>(limits_.queue_max);
   // Says at once that the subscription stands: whatever happens from here on arrives.
-  stream->push(": listening\n\n");
+  stream->push(": listening\n\n" + first);
   streams_.push_back(stream);
   return stream;
 }

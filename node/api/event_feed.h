@@ -25,8 +25,9 @@ class EventFeed {
 
   // Queues one frame, already in the form of server-sent events, for every client.
   void publish(const std::string& frame);
-  // A body that never ends by itself; null when there are clients_max already.
-  [[nodiscard]] std::shared_ptr<BodyStream> subscribe();
+  [[nodiscard]] bool has_clients();
+  // A body that never ends by itself and begins with `first`; null when there are clients_max already.
+  [[nodiscard]] std::shared_ptr<BodyStream> subscribe(const std::string& first = {});
 
  private:
   // Drops the streams of clients that are gone. REQUIRES: mutex_ held.

@@ -189,6 +189,30 @@ Json to_json(const NodeInfo& n) {
           {"started_at", time_json(n.started_at)}};
 }
 
+Json to_json(const RepoSummary& r) {
+  return {{"repo", r.repo.name},
+          {"type", to_string(r.repo.type)},
+          {"revision", text_or_null(r.revision)},
+          {"commit_id", text_or_null(r.commit_id)},
+          {"files", r.files},
+          {"files_held", r.files_held},
+          {"files_failed", r.files_failed},
+          {"size", r.size},
+          {"bytes_done", r.bytes_done},
+          {"bytes_lan", r.bytes_lan},
+          {"bytes_origin", r.bytes_origin},
+          {"bytes_local", r.bytes_local},
+          {"percent", percent(r.bytes_done, r.size)},
+          {"updated_at", time_json(r.updated_at)}};
+}
+
+Json to_json(const RateSample& s) {
+  return {{"at", time_json(s.at)},
+          {"origin_bytes_per_s", s.origin_bytes_per_s},
+          {"download_bytes_per_s", s.download_bytes_per_s},
+          {"upload_bytes_per_s", s.upload_bytes_per_s}};
+}
+
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -22,6 +22,8 @@ namespace shoal {
 [[nodiscard]] nlohmann::ordered_json to_json(const JobStatus& job);
 [[nodiscard]] nlohmann::ordered_json to_json(const NodeInfo& info);
 [[nodiscard]] nlohmann::ordered_json to_json(const DeviceLoad& load);
+[[nodiscard]] nlohmann::ordered_json to_json(const RepoSummary& repo);
+[[nodiscard]] nlohmann::ordered_json to_json(const RateSample& sample);
 
 // Bytes that are not UTF-8 (a file name may have them) become U+FFFD.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json);

@@ -1,6 +1,7 @@
 #include "node/api/request_guard.h"
 
 #include "node/api/json_answer.h"
+#include "node/api/page_assets.h"
 
 #include <algorithm>
 #include <array>
@@ -50,6 +51,15 @@ bool host_allowed(const GuardRules& rules, const std::string& host, std::string_
 bool is_plain_navigation(const HttpRequest& request) {
   return request.method == "GET" && request.header("sec-fetch-mode") == "navigate" &&
          request.header("sec-fetch-dest") == "document" && request.header("origin").empty();
+}
+
+// Without the token: whether the node lives, and the page's program, which then asks for the token itself.
+bool is_open_to_all(std::string_view path) {
+  if (path == "/healthz" || path == "/") return true;
+  if (!path.starts_with("/page/")) return false;
+  path.remove_prefix(6);
+  // Exactly the parts: there may be a repo called "page".
+  return std::ranges::any_of(page_assets(), [&](const PageAsset& asset) { return asset.name == path; });
 }
 
 }  // namespace
@@ -104,7 +114,7 @@ std::optional<HttpResponse> refuse_request(const GuardRules& rules, const HttpRe
   if (!site.empty() && site != "same-origin" && site != "none" && !is_plain_navigation(request)) {
     return error_answer(403, "foreign_origin", "requests from other web pages are refused");
   }
-  if (!rules.bearer_token.empty() && request.path != "/healthz") {
+  if (!rules.bearer_token.empty() && !is_open_to_all(request.path)) {
     const auto given = request.header("authorization");
     if (!given.starts_with("Bearer ") || !equal_secret(given.substr(7), rules.bearer_token)) {
       auto answer =

@@ -50,7 +50,10 @@ Result<UniqueFd> lock_state(const std::filesystem::path& dir) {
 }  // namespace
 
 Daemon::Daemon(Config config)
-    : config_(std::move(config)), started_at_(wall_clock_now()), site_wan_(config_.site_wan_rate_limit) {
+    : config_(std::move(config)),
+      started_at_(wall_clock_now()),
+      site_wan_(config_.site_wan_rate_limit),
+      observer_(config_.wan_rate_limit, started_at_) {
   auto empty = std::make_shared<StatusSnapshot>();
   empty->at = started_at_;
   snapshot_ = std::move(empty);
@@ -173,6 +176,7 @@ Result<void> Daemon::open_origin() {
     loop_.post([this, id, bytes] {
       const Time now = now_time();
       origin_rate_.add(bytes, now);
+      observer_.on_origin_bytes(bytes);
       if (fetcher_) fetcher_->on_fetch_progress(id, bytes, now);
     });
   };
@@ -187,7 +191,7 @@ Result<void> Daemon::open_origin() {
   notices.on_limited = [this](Time until, std::string reason) {
     loop_.post([this, until, reason = std::move(reason)] {
       events_.warn("rate_limited", reason);
-      if (fetcher_) fetcher_->set_limited(until, reason);
+      observer_.on_limited(until, reason, now_time());
     });
   };
   auto hub = HubClient::create(std::move(options), std::move(callbacks), std::move(notices));
@@ -240,6 +244,7 @@ Result<void> Daemon::open_swarm() {
   callbacks.on_bad_piece = [this](SegmentKey key, PieceIndex piece, std::vector<NodeId> from) {
     loop_.post([this, key, piece, from = std::move(from)] {
       if (stopping_) return;
+      observer_.on_bad_piece();
       for (const NodeId node : from) {
         events_.add({{},
                      EventLevel::warning,
@@ -271,6 +276,7 @@ Result<void> Daemon::open_swarm() {
       download_rate_.add(received, now);
       upload_rate_.add(sent, now);
       site_->on_traffic(node, received, sent);
+      observer_.on_traffic(node, received, sent, now);
       if (received > 0) fetcher_->scheduler().on_swarm_bytes(received, now);
     });
   };
@@ -294,9 +300,10 @@ Result<void> Daemon::open_swarm() {
       },
       [this](const BlobId& blob) { return fetcher_->is_settled(blob); });
   Fetcher::Listener listener;
-  listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes) {
+  listener.on_done = [this](const BlobId& blob, const Fetcher::Sources& bytes,
+                            const std::shared_ptr<const PieceMap>& pieces) {
     add_held(blob);
-    pulls_->on_blob_done(blob, bytes);
+    pulls_->on_blob_done(blob, bytes, pieces);
     readers_->on_done(blob);
   };
   listener.on_failed = [this](const BlobId& blob, const Error& error) {
@@ -313,6 +320,7 @@ Result<void> Daemon::open_swarm() {
     site_->on_banned(node, Fetcher::kBanDuration, reason);
   };
   listener.on_mismatch = [this](const OriginFile& file, const std::string& text) {
+    observer_.on_mismatch();
     events_.add({{}, EventLevel::error, "hash_mismatch", {}, file.repo.name, file.path, {}, text});
   };
   Scheduler::Limits limits;
@@ -483,6 +491,12 @@ void Daemon::tick() {
                          now);
   limit_origin();
   site_->expire(now);
+  auto around =
+      observer_.tick(load_, site_->rows(), fetcher_->write_times(), fetcher_->scheduler().live_slices(), now);
+  around.node.site_wan_limit = site_wan_.site_limit();
+  around.node.site_wan_part = site_wan_.own_limit();
+  fetcher_->set_surroundings(std::move(around));
+  look_at_disk(now);
   send_heartbeats();
   seeder_->drop_idle(now);
   evictor_->tick(now);
@@ -515,6 +529,21 @@ void Daemon::limit_origin() {
   hub_->set_rate_limit(limit);
 }
 
+void Daemon::look_at_disk(Time now) {
+  if (now - last_disk_look_ < kDiskLookEvery) return;
+  last_disk_look_ = now;
+  loop_.run(
+      [path = config_.cache_dir] {
+        std::error_code ec;
+        return std::filesystem::space(path, ec);  // of an error both are uintmax_t(-1)
+      },
+      [this](const std::filesystem::space_info& space) {
+        if (space.capacity != static_cast<std::uintmax_t>(-1)) {
+          observer_.on_disk(space.capacity, space.available);
+        }
+      });
+}
+
 void Daemon::send_heartbeats() {
   const msg::Heartbeat heartbeat{
       ++heartbeat_,      load_, static_cast<std::uint32_t>(held_.size()), bytes_held_, site_wan_.configured(),
@@ -536,6 +565,7 @@ void Daemon::publish_status(Time now) {
   next->bytes_held = bytes_held_;
   pulls_->append_rows(*next, now);
   next->peers = site_->rows();
+  observer_.fill(*next);
   loop_.record(
       [this, next, rows = events_.take_pending()]() -> Result<void> {
         if (!rows.empty()) {
@@ -551,6 +581,7 @@ void Daemon::publish_status(Time now) {
           const std::lock_guard lock(snapshot_mutex_);
           snapshot_ = next;
         }
+        if (api_) api_->publish(*next);
         for (const auto& then : std::exchange(after_this_record_, {})) then();
         if (!after_next_record_.empty() && !stopping_) publish_status(now_time());
       });

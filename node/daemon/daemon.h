@@ -18,6 +18,7 @@
 #include "node/daemon/listings.h"
 #include "node/daemon/load_sampler.h"
 #include "node/daemon/loop.h"
+#include "node/daemon/observer.h"
 #include "node/daemon/pulls.h"
 #include "node/daemon/rate_meter.h"
 #include "node/daemon/readers.h"
@@ -47,6 +48,7 @@ class Daemon final : public ApiBackend {
  public:
   static constexpr std::chrono::seconds kTick{1};
   static constexpr std::chrono::seconds kCheckpointEvery{60};
+  static constexpr std::chrono::seconds kDiskLookEvery{5};
   static constexpr std::chrono::milliseconds kByeAtMost{500};
 
   explicit Daemon(Config config);
@@ -59,12 +61,14 @@ class Daemon final : public ApiBackend {
   // ApiBackend; called on the API's thread.
   [[nodiscard]] std::shared_ptr<const StatusSnapshot> snapshot() const override;
   void info(Reply<NodeInfo> reply) override;
+  void doctor(Reply<std::vector<DoctorCheck>> reply) override;
   void start_pull(PullRequest request, Reply<PullId> reply) override;
   void pull(PullId id, Reply<PullDetail> reply) override;
   void pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) override;
   void cancel_pull(PullId id, Reply<void> reply) override;
   void status(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
               Reply<StatusPage> reply) override;
+  void repos(Reply<std::vector<RepoSummary>> reply) override;
   void holdings(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
                 Reply<HoldingsPage> reply) override;
   void events(std::size_t limit, Reply<std::vector<EventRow>> reply) override;
@@ -98,6 +102,7 @@ class Daemon final : public ApiBackend {
   // What this node may take from the origin: its own limit, or its part of the site's.
   void limit_origin();
   void send_heartbeats();
+  void look_at_disk(Time now);
   void publish_status(Time now);
   // Runs `then` once a status made after this call is in shoal.db and in the snapshot.
   void after_recording(std::function<void()> then);
@@ -122,6 +127,7 @@ class Daemon final : public ApiBackend {
   LoadSampler load_sampler_;
   SiteWanLimit site_wan_;
   std::uint64_t origin_limit_ = 0;  // in force at the origin client, bytes per second; 0: none
+  Observer observer_;
   RateMeter origin_rate_;
   RateMeter upload_rate_;
   RateMeter download_rate_;
@@ -130,6 +136,7 @@ class Daemon final : public ApiBackend {
   std::set<BlobId> held_;
   std::uint64_t bytes_held_ = 0;
   Time last_checkpoint_;
+  Time last_disk_look_;
   bool recording_ = false;  // a status write is under way
   std::vector<std::function<void()>> after_this_record_;
   std::vector<std::function<void()>> after_next_record_;

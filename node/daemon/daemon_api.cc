@@ -1,5 +1,6 @@
 // What the API asks, answered on the loop: each method posts, and the loop replies.
 #include "node/daemon/daemon.h"
+#include "node/daemon/self_check.h"
 #include "node/version.h"
 
 #include <algorithm>
@@ -52,6 +53,26 @@ void Daemon::info(Reply<NodeInfo> reply) {
           return info;
         },
         [reply](NodeInfo filled) { reply(std::move(filled)); });
+  });
+}
+
+void Daemon::doctor(Reply<std::vector<DoctorCheck>> reply) {
+  loop_.post([this, reply = std::move(reply)] {
+    // A name that nobody has: the answer tells whether the Hub is there and what it thinks of the token.
+    hub_->resolve({RepoType::model, "shoal-doctor/is-the-hub-there"}, "main",
+                  [this, reply](const Result<RepoInfo>& info) {
+                    const Result<void> answer =
+                        info ? Result<void>{} : Result<void>(shoal::fail(info.error()));
+                    loop_.post([this, reply, answer] {
+                      loop_.run(
+                          [lsd = config_.lsd, hub = config_.hub, token = has_token_, answer] {
+                            auto checks = check_surroundings(lsd);
+                            checks.insert(checks.begin(), judge_hub(hub, token, answer));
+                            return checks;
+                          },
+                          [reply](std::vector<DoctorCheck> checks) { reply(std::move(checks)); });
+                    });
+                  });
   });
 }
 
@@ -112,6 +133,11 @@ void Daemon::status(std::optional<std::string> repo, std::optional<RepoType> typ
         },
         reply);
   });
+}
+
+void Daemon::repos(Reply<std::vector<RepoSummary>> reply) {
+  loop_.post(
+      [this, reply = std::move(reply)] { loop_.run([this] { return db_->repo_summaries(); }, reply); });
 }
 
 void Daemon::holdings(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,

@@ -20,9 +20,16 @@ Fetcher::Fetcher(Loop& loop, BlobStore& store, Swarm& swarm, HubClient& hub, See
       hub_(hub),
       seeder_(seeder),
       listener_(std::move(listener)),
-      scheduler_(self, limits) {}
+      scheduler_(self, limits),
+      write_times_(std::make_shared<WriteTimes>()) {}
 
 Fetcher::~Fetcher() = default;
+
+void Fetcher::Job::forget(SegmentIndex segment, PieceMask pieces) {
+  if (to_int(segment) >= came.size()) return;
+  SegmentPieces& there = came[to_int(segment)];
+  for (PieceMask* mask : {&there.lan, &there.origin, &there.local}) *mask &= ~pieces;
+}
 
 Fetcher::Job* Fetcher::find(const BlobId& blob) {
   const auto it = jobs_.find(blob);
@@ -235,7 +242,7 @@ void Fetcher::open(Job& job) {
         } else if (opened.partial) {
           on_opened(blob, generation, std::move(*opened.partial), std::move(opened.segments));
         } else if (error.code == Code::unavailable) {
-          live->waiting_for = "another program on this machine that downloads the same file";
+          live->locked = true;
           loop_.after(kLockRetry, [this, blob, generation] {
             if (Job* again = find(blob, generation)) open(*again);
           });
@@ -251,8 +258,13 @@ void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::share
   if (job == nullptr) return;
   job->stage = Stage::fetching;
   job->partial = std::move(partial);
-  job->waiting_for.clear();
+  job->locked = false;
+  job->last_bytes = std::chrono::steady_clock::now();
   if (job->partial) {
+    job->came.resize(job->partial->geometry().segment_count());
+    for (std::size_t i = 0; i < job->came.size(); ++i) {
+      job->came[i].local = job->partial->have(static_cast<SegmentIndex>(i));
+    }
     // What is here came from where the records say; what they do not explain was on this machine.
     std::uint64_t have = job->partial->bytes_have();
     const Sources& before = job->request.before;
@@ -357,7 +369,7 @@ void Fetcher::fetch_slice(const act::FetchSlice& slice) {
   request.file = job->request.file;
   request.offset = geometry.piece_offset(slice.key.index, slice.first);
   request.length = geometry.bytes_in(slice.key.index, mask_of_run(to_int(slice.first), slice.count));
-  request.sink = store_.slice_sink(
+  auto sink = store_.slice_sink(
       job->partial, slice.key.index, slice.first, slice.count,
       [this, generation = job->generation](SegmentKey key, PieceIndex piece, Hash256 hash) {
         loop_.post([this, generation, key, piece, hash] {
@@ -365,12 +377,14 @@ void Fetcher::fetch_slice(const act::FetchSlice& slice) {
           if (Job* live = find(key.blob, generation)) {
             const std::uint64_t bytes = Geometry(key.blob.size).piece_length(key.index, piece);
             live->bytes.origin = std::min(live->bytes.origin + bytes, key.blob.size);
+            live->came.at(to_int(key.index)).origin |= mask_of(piece);
           }
           scheduler_.on_piece_fetched(key, piece, hash, now);
           loop_.request_turn();
           listener_.on_progress(key.blob);
         });
       });
+  request.sink = timed(write_times_, std::move(sink));
   hub_.fetch(std::move(request));
 }
 
@@ -421,7 +435,8 @@ void Fetcher::publish_small(const BlobId& blob, std::optional<NodeId> from, std:
 void Fetcher::load(const act::LoadSegment& segment) {
   Job* job = find(segment.key.blob);
   if (job == nullptr || !job->partial) return;
-  swarm_.load({segment.key, segment.hashes, segment.have, job->partial}, segment.connect_to);
+  swarm_.load({segment.key, segment.hashes, segment.have, timed(write_times_, job->partial)},
+              segment.connect_to);
 }
 
 void Fetcher::forget(const act::ForgetPieces& pieces) {
@@ -430,6 +445,7 @@ void Fetcher::forget(const act::ForgetPieces& pieces) {
   listener_.on_wrong(pieces.key.blob, "pieces of it are not what they were taken for");
   // Counted down so that the sources still add up; the shown percentage never falls (status rows clamp it).
   std::uint64_t bytes = Geometry(pieces.key.blob.size).bytes_in(pieces.key.index, pieces.pieces);
+  job->forget(pieces.key.index, pieces.pieces);
   for (std::uint64_t* source : {&job->bytes.lan, &job->bytes.origin, &job->bytes.local}) {
     const std::uint64_t taken = std::min(*source, bytes);
     *source -= taken;
@@ -474,13 +490,14 @@ void Fetcher::finish(const BlobId& blob) {
 void Fetcher::done(Job& job) {
   const BlobId blob = job.request.file.blob;
   const Sources bytes = job.bytes;
+  auto pieces = job.came.empty() ? nullptr : std::make_shared<PieceMap>(PieceMap{blob, std::move(job.came)});
   if (job.request.shareable) {
     scheduler_.on_held(blob);
   } else {
     scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
   }
   erase(blob);
-  listener_.on_done(blob, bytes);
+  listener_.on_done(blob, bytes, std::move(pieces));
   loop_.request_turn();
 }
 
@@ -498,11 +515,17 @@ void Fetcher::fail(Job& job, Error error) {
 void Fetcher::on_fetch_progress(FetchId id, std::uint64_t bytes, Time now) {
   scheduler_.on_fetch_progress(id, bytes, now);
   if (const auto blob = scheduler_.blob_of(id)) {
-    if (Job* job = find(*blob)) job->rate.add(bytes, now);
+    if (Job* job = find(*blob)) {
+      job->rate.add(bytes, now);
+      job->last_bytes = now;
+    }
   }
 }
 
 void Fetcher::on_fetch_done(FetchId id, const Result<void>& result, Time now) {
+  if (const auto blob = scheduler_.blob_of(id); blob && !result && result.error().code != Code::cancelled) {
+    if (Job* job = find(*blob)) job->origin_error = result.error().message;
+  }
   scheduler_.on_fetch_done(id, result, now);
 }
 
@@ -516,7 +539,9 @@ void Fetcher::on_swarm_piece(const SegmentKey& key, PieceIndex piece, NodeId /*f
     if (!already) {
       const std::uint64_t bytes = geometry.piece_length(key.index, piece);
       job->bytes.lan = std::min(job->bytes.lan + bytes, key.blob.size);
+      job->came[to_int(key.index)].lan |= mask_of(piece);
       job->rate.add(bytes, now);
+      job->last_bytes = now;
     }
   }
   scheduler_.on_piece_received(key, piece, now);
@@ -537,12 +562,8 @@ void Fetcher::on_pieces_lost(const SegmentKey& key, PieceMask pieces, const Erro
   // The store has already marked them missing; the scheduler and the torrent must not think otherwise.
   spdlog::error("{}: pieces of segment {} were lost by the disk: {}", key.blob.text(), to_int(key.index),
                 error.message);
+  if (Job* job = find(key.blob)) job->forget(key.index, pieces);
   scheduler_.on_pieces_lost(key, pieces, now);
-}
-
-void Fetcher::set_limited(Time until, std::string reason) {
-  limited_until_ = until;
-  limited_reason_ = std::move(reason);
 }
 
 // --- views
@@ -553,27 +574,65 @@ std::optional<Fetcher::View> Fetcher::view(const BlobId& blob, Time now) {
   if (job == nullptr) return std::nullopt;
   View view;
   view.bytes = job->bytes;
-  view.waiting_for = job->waiting_for;
-  switch (job->stage) {
-    case Stage::queued:
-      view.waiting_for = "its turn behind other files";
-      return view;
-    case Stage::opening:
-      return view;
-    case Stage::checking:
-      view.state = FileState::checking;
-      return view;
-    case Stage::fetching:
-      break;
+  if (job->stage == Stage::fetching) {
+    view.state = FileState::fetching;
+    view.bytes_per_s = job->rate.bytes_per_s(now);
+  } else if (job->stage == Stage::checking) {
+    view.state = FileState::checking;
   }
-  view.state = FileState::fetching;
-  view.bytes_per_s = job->rate.bytes_per_s(now);
-  view.waiting_for = scheduler_.waiting_for(blob, now);
-  if (view.bytes_per_s == 0 && now < limited_until_) {
-    const auto left = std::chrono::ceil<std::chrono::seconds>(limited_until_ - now).count();
-    view.waiting_for = limited_reason_ + " (" + std::to_string(left) + " s left)";
+  const auto seen = scheduler_.view(blob, now);
+  BlobFacts facts = facts_of(*job, seen.value_or(Scheduler::BlobView{}), now);
+  facts.bytes_per_s = view.bytes_per_s;
+  view.waiting_for = bottleneck(surroundings_.node, facts);
+  if (!job->came.empty()) {
+    auto map = std::make_shared<PieceMap>(PieceMap{blob, job->came});
+    for (std::size_t i = 0; seen && i < std::min(map->segments.size(), seen->segments.size()); ++i) {
+      map->segments[i].fetching = seen->segments[i].fetching;
+      map->segments[i].asked = seen->segments[i].asked;
+      map->segments[i].claimed = seen->segments[i].claimed;
+    }
+    view.pieces = std::move(map);
   }
   return view;
+}
+
+BlobFacts Fetcher::facts_of(const Job& job, const Scheduler::BlobView& seen, Time now) const {
+  BlobFacts facts;
+  switch (job.stage) {
+    case Stage::queued:
+      facts.stage = BlobFacts::Stage::queued;
+      break;
+    case Stage::opening:
+      facts.stage = job.locked ? BlobFacts::Stage::locked : BlobFacts::Stage::opening;
+      break;
+    case Stage::fetching:
+      facts.stage = BlobFacts::Stage::fetching;
+      break;
+    case Stage::checking:
+      facts.stage = BlobFacts::Stage::checking;
+      break;
+  }
+  facts.policy = job.request.policy;
+  facts.awaits_answers = seen.awaits_answers;
+  facts.requests = seen.requests;
+  facts.segments_loaded = seen.segments_loaded;
+  facts.silent_s = std::chrono::duration_cast<std::chrono::seconds>(now - job.last_bytes).count();
+  facts.origin_rest_s =
+      std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::seconds>(seen.rest_until - now).count());
+  facts.origin_error = job.origin_error;
+  facts.open_is_available = seen.open_is_available;
+  const auto named = [this](const std::vector<NodeId>& nodes) {
+    std::vector<NeighbourFacts> out;
+    for (const NodeId node : nodes) {
+      const auto known = surroundings_.neighbours.find(node);
+      out.push_back(known == surroundings_.neighbours.end() ? NeighbourFacts{node.short_hex(), {}, 0}
+                                                            : known->second);
+    }
+    return out;
+  };
+  facts.senders = named(seen.senders);
+  facts.claimers = named(seen.claimers);
+  return facts;
 }
 
 }  // namespace shoal

@@ -9,11 +9,14 @@
 #pragma once
 
 #include "node/core/actions.h"
+#include "node/core/bottleneck.h"
+#include "node/core/piece_map.h"
 #include "node/core/ports.h"
 #include "node/core/scheduler.h"
 #include "node/core/status.h"
 #include "node/daemon/loop.h"
 #include "node/daemon/rate_meter.h"
+#include "node/daemon/write_times.h"
 
 #include <cstdint>
 #include <functional>
@@ -61,9 +64,11 @@ class Fetcher {
     Sources bytes;
     std::uint64_t bytes_per_s = 0;
     std::string waiting_for;
+    std::shared_ptr<const PieceMap> pieces;  // null: not begun, or of a single piece
   };
   struct Listener {
-    std::function<void(const BlobId&, const Sources&)> on_done;  // published in the request's repo
+    // Published in the request's repo. The map may be null, as in a View.
+    std::function<void(const BlobId&, const Sources&, std::shared_ptr<const PieceMap>)> on_done;
     std::function<void(const BlobId&, const Error&)> on_failed;
     std::function<void(NodeId, std::string reason)> on_liar;
     std::function<void(const OriginFile&, std::string text)> on_mismatch;
@@ -89,6 +94,13 @@ class Fetcher {
   [[nodiscard]] bool is_settled(const BlobId& blob) const;
   [[nodiscard]] bool wants(const BlobId& blob) const { return jobs_.contains(blob); }
   [[nodiscard]] std::optional<View> view(const BlobId& blob, Time now);
+  // What view() says of the node and its neighbours; the daemon refreshes it once a second.
+  struct Surroundings {
+    NodeFacts node;
+    std::map<NodeId, NeighbourFacts> neighbours;
+  };
+  void set_surroundings(Surroundings surroundings) { surroundings_ = std::move(surroundings); }
+  [[nodiscard]] WriteTimes& write_times() { return *write_times_; }
 
   // The decisions; the daemon feeds neighbours' facts into it and calls request_turn().
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
@@ -103,7 +115,6 @@ class Fetcher {
   void on_segment_failed(const SegmentKey& key, const Error& error, Time now);
   void on_blob_bytes(NodeId from, msg::BlobBytes message);
   void on_pieces_lost(const SegmentKey& key, PieceMask pieces, const Error& error, Time now);
-  void set_limited(Time until, std::string reason);
 
  private:
   using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
@@ -114,9 +125,13 @@ class Fetcher {
     std::shared_ptr<PartialBlob> partial;
     Sources bytes;
     RateMeter rate;
-    std::string waiting_for;
-    bool is_read = false;          // by programs: high priority
-    int forgetting = 0;            // pieces of it are being taken back on the disk
+    bool is_read = false;  // by programs: high priority
+    int forgetting = 0;    // pieces of it are being taken back on the disk
+    Time last_bytes;
+    bool locked = false;  // by another program
+    std::string origin_error;
+    std::vector<SegmentPieces> came;  // lan, origin and local; empty for a small blob
+    void forget(SegmentIndex segment, PieceMask pieces);
     std::uint64_t generation = 0;  // tells this want from an earlier one of the same blob
   };
   [[nodiscard]] Job* find(const BlobId& blob, std::uint64_t generation);
@@ -144,6 +159,7 @@ class Fetcher {
   void finish(const BlobId& blob);
   void done(Job& job);
   void fail(Job& job, Error error);
+  [[nodiscard]] BlobFacts facts_of(const Job& job, const Scheduler::BlobView& seen, Time now) const;
   void erase(const BlobId& blob);
 
   Loop& loop_;
@@ -160,8 +176,8 @@ class Fetcher {
   std::map<BlobId, std::vector<std::uint64_t>> readers_;  // bounded by the endpoint's connections
   int active_small_ = 0;
   std::uint64_t next_generation_ = 1;
-  Time limited_until_;
-  std::string limited_reason_;
+  Surroundings surroundings_;
+  std::shared_ptr<WriteTimes> write_times_;
 };
 
 }  // namespace shoal

@@ -377,11 +377,16 @@ void Pulls::want_one(const Pull& pull, std::size_t index, std::string token) {
 // --- files
 // ----------------------------------------------------------------------------------------------------------
 
-void Pulls::on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes) {
+void Pulls::on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes,
+                         const std::shared_ptr<const PieceMap>& pieces) {
   const auto it = users_.find(blob);
   if (it == users_.end()) return;
   bool first = true;
   for (const User& user : std::exchange(it->second, {})) {
+    if (Pull* pull = find(user.pull)) {
+      pull->files[user.file].pieces = pull->maps_kept < kMapsKept ? pieces : nullptr;
+      if (pieces) ++pull->maps_kept;
+    }
     // The bytes came once; for the further files of the same content they were already here.
     link(user.pull, user.file, first ? bytes : Fetcher::Sources{0, 0, blob.size});
     first = false;
@@ -539,6 +544,7 @@ void Pulls::end(Pull& pull, PullState state, std::optional<Error> error) {
                       state == PullState::failed ? "pull_failed" : "pull_cancelled", s, {}, s.error));
   }
   for (File& file : pull.files) {
+    file.pieces.reset();
     file.status.bytes_per_s = 0;
     file.status.eta_s.reset();
     file.status.waiting_for.clear();
@@ -585,7 +591,7 @@ void Pulls::refresh(Pull& pull, Time now) {
   std::uint64_t done = 0;
   s.bytes_lan = s.bytes_origin = s.bytes_local = s.bytes_per_s = 0;
   std::string waiting;
-  bool moving = false;
+  bool waiting_is_active = false;
   for (File& file : pull.files) {
     FileStatus& f = file.status;
     if (f.state != FileState::held && f.state != FileState::failed && !file.linking) {
@@ -597,6 +603,7 @@ void Pulls::refresh(Pull& pull, Time now) {
         f.bytes_done = view->bytes.sum();
         f.bytes_per_s = view->bytes_per_s;
         f.waiting_for = view->waiting_for;
+        file.pieces = view->pieces;
         f.eta_s = f.bytes_per_s == 0
                       ? std::nullopt
                       : std::optional<std::int64_t>((f.blob.size - std::min(f.bytes_done, f.blob.size)) /
@@ -612,15 +619,17 @@ void Pulls::refresh(Pull& pull, Time now) {
     s.bytes_origin += f.bytes_origin;
     s.bytes_local += f.bytes_local;
     s.bytes_per_s += f.bytes_per_s;
-    moving = moving || f.bytes_per_s > 0;
-    if (waiting.empty()) waiting = f.waiting_for;
+    // What holds up a file that moves holds up the pull, before what waits for its turn behind it.
+    const bool active = f.state == FileState::fetching || f.state == FileState::checking;
+    if (waiting.empty() || (active && !waiting_is_active)) waiting = f.waiting_for;
+    waiting_is_active = waiting_is_active || (active && !f.waiting_for.empty());
   }
   pull.shown_done = std::max(pull.shown_done, done);
   s.bytes_done = pull.shown_done;
   s.eta_s = s.bytes_per_s == 0
                 ? std::nullopt
                 : std::optional<std::int64_t>((s.size - std::min(s.bytes_done, s.size)) / s.bytes_per_s);
-  s.waiting_for = moving ? "" : pull.waiting_for.empty() ? waiting : pull.waiting_for;
+  s.waiting_for = pull.waiting_for.empty() ? waiting : pull.waiting_for;
 }
 
 bool Pulls::is_wanted(const RepoRef& repo, const std::string& commit) const {
@@ -654,7 +663,11 @@ void Pulls::append_rows(StatusSnapshot& snapshot, Time now) {
     snapshot.pulls.push_back(pull.status);
     const bool ended = pull.status.finished_at.ms != 0;
     if (ended && pull.written_after_end) continue;
-    for (const File& file : pull.files) snapshot.files.push_back(file.status);
+    snapshot.pull_files.push_back({id, snapshot.files.size(), pull.files.size()});
+    for (const File& file : pull.files) {
+      snapshot.files.push_back(file.status);
+      snapshot.pieces.push_back(file.pieces);
+    }
     pull.written_after_end = ended;
   }
 }

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,8 +33,11 @@ class StateDb;
 
 class Pulls {
  public:
-  static constexpr std::size_t kRunningMax = 1000;          // each holds its file list in memory
-  static constexpr std::size_t kJointFilesMax = 1000;       // of one pull; then another one is begun
+  static constexpr std::size_t kRunningMax = 1000;     // each holds its file list in memory
+  static constexpr std::size_t kJointFilesMax = 1000;  // of one pull; then another one is begun
+  // Maps of finished files that are kept while a pull runs: 2 to 16 KiB each, and more is more than a page
+  // can draw.
+  static constexpr std::size_t kMapsKept = 512;
   static constexpr std::size_t kEndedKept = 200;            // for `shoal status` and late questions
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
   // Times that a pull makes room in the middle: other programs may fill the disk as fast as it is freed.
@@ -59,7 +63,8 @@ class Pulls {
   // such files of one commit share. Reading raises the priority (Fetcher::set_readers).
   void want_file(OriginFile file, std::string revision);
 
-  void on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes);
+  void on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes,
+                    const std::shared_ptr<const PieceMap>& pieces);
   void on_blob_failed(const BlobId& blob, const Error& error);
 
   [[nodiscard]] bool is_wanted(const RepoRef& repo, const std::string& commit) const;
@@ -81,12 +86,14 @@ class Pulls {
     FileStatus status;
     bool linking = false;
     std::optional<std::uint64_t> place;  // in the line of bytes that pulls share (Scheduler::Request::order)
+    std::shared_ptr<const PieceMap> pieces;  // while the pull runs
   };
   struct Pull {
     PullStatus status;
     std::vector<File> files;
     bool resumed = false;
     bool finishing = false;
+    std::size_t maps_kept = 0;
     bool written_after_end = false;
     std::optional<Error> first_error;
     bool joint = false;  // files come one by one, and one that fails leaves the others alone

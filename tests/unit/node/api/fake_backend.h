@@ -63,10 +63,12 @@ class FakeBackend : public ApiBackend {
   std::vector<PullStatus> pull_list;
   StatusPage status_page;
   HoldingsPage holdings_page;
+  std::vector<RepoSummary> repo_list;
   std::vector<EventRow> event_list;
   std::deque<JobStatus> job_answers;  // as pull_answers
   RemoveResult remove_result{1, 3, 2, 4096};
   NodeInfo node_info;
+  std::vector<DoctorCheck> doctor_checks;
 
   // What was asked.
   std::vector<PullRequest> pull_requests;
@@ -103,6 +105,7 @@ class FakeBackend : public ApiBackend {
   }
 
   void info(Reply<NodeInfo> reply) override { answer(reply, node_info); }
+  void doctor(Reply<std::vector<DoctorCheck>> reply) override { answer(reply, doctor_checks); }
   void start_pull(PullRequest request, Reply<PullId> reply) override {
     {
       const std::scoped_lock lock(mutex);
@@ -149,6 +152,7 @@ class FakeBackend : public ApiBackend {
     }
     answer(reply, page);
   }
+  void repos(Reply<std::vector<RepoSummary>> reply) override { answer(reply, repo_list); }
   void holdings(std::optional<std::string> repo, std::optional<RepoType>, std::size_t,
                 Reply<HoldingsPage> reply) override {
     HoldingsPage page = holdings_page;

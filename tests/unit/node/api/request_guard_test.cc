@@ -83,5 +83,13 @@ TEST(RequestGuard, ATokenIsWantedFromEverybodyButAProbe) {
   EXPECT_EQ(refused(rules, {{"host", "localhost"}}, "127.0.0.1", "/healthz"), 0U);
 }
 
+TEST(RequestGuard, ThePageLoadsWithoutATokenAndAsksForItItself) {
+  const GuardRules rules{{}, "s3cret"};
+  EXPECT_EQ(refused(rules, {{"host", "localhost"}}, "127.0.0.1", "/"), 0U);
+  EXPECT_EQ(refused(rules, {{"host", "localhost"}}, "127.0.0.1", "/page/main.js"), 0U);
+  // Nothing else below, such as files of a repo called "page".
+  EXPECT_EQ(refused(rules, {{"host", "localhost"}}, "127.0.0.1", "/page/resolve/main/config.json"), 401U);
+}
+
 }  // namespace
 }  // namespace shoal

@@ -1,0 +1,188 @@
+// Drives headless Chromium through the status page and prints what it saw as one line of JSON.
+//
+//   node page.mjs SCENARIO URL [ARGUMENT]
+//
+// Every scenario also tells which hosts were asked, what the console said, and what broke the page's policy.
+
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {chromium} from 'playwright-core';
+
+const [, , scenario, url, argument] = process.argv;
+const ARGUMENTS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const DESKTOP = {width: 1280, height: 900};
+
+const profile = mkdtempSync(join(tmpdir(), 'shoal-page-'));
+const browser = await chromium.launchPersistentContext(profile, {executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS, viewport: DESKTOP});
+const page = browser.pages()[0] ?? (await browser.newPage());
+page.setDefaultTimeout(20_000);
+const seen = {hosts: new Set(), console: [], errors: []};
+page.on('request', (request) => seen.hosts.add(new URL(request.url()).host));
+page.on('console', (message) => message.type() === 'error' && seen.console.push(message.text()));  // warnings are about this driver's own looks at the canvas
+page.on('pageerror', (error) => seen.errors.push(error.message));
+
+const text = (selector) => page.locator(selector).first().innerText();
+
+// How many pixels of the first piece map have each of the page's colours.
+const mapColours = () => page.evaluate(() => {
+  const canvas = document.querySelector('canvas.map');
+  const style = getComputedStyle(document.documentElement);
+  const rgb = (name) => {
+    const probe = document.createElement('canvas').getContext('2d');
+    probe.fillStyle = style.getPropertyValue(name).trim();
+    probe.fillRect(0, 0, 1, 1);
+    return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3).join();
+  };
+  const names = ['--lan', '--origin', '--local', '--moving', '--claimed', '--none'];
+  const wanted = new Map(names.map((name) => [rgb(name), name]));
+  const counts = Object.fromEntries(names.map((name) => [name, 0]));
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < data.length; i += 4) {
+    const name = data[i + 3] === 255 ? wanted.get([data[i], data[i + 1], data[i + 2]].join()) : undefined;
+    if (name) ++counts[name];
+  }
+  return counts;
+});
+
+const scenarios = {
+  // A pull is running on this node.
+  async click() {
+    const out = {};
+    await page.goto(url);
+    await page.waitForSelector('.connection.live');
+    await page.waitForSelector('article.pull');
+    out.repo = await text('article.pull h3');
+    // The map fills: two looks differ, and each colour is there that should be.
+    await page.waitForFunction(() => !/ 0 % from the Hub/.test(document.querySelector('canvas.map').getAttribute('aria-label')));
+    out.map_before = await mapColours();
+    const label = await page.locator('canvas.map').first().getAttribute('aria-label');
+    await page.waitForFunction((old) => document.querySelector('canvas.map')?.getAttribute('aria-label') !== old, label);
+    out.map_label = await page.locator('canvas.map').first().getAttribute('aria-label');
+    out.map_after = await mapColours();
+    // Files of the pull, opened and closed by the keyboard.
+    const toggle = page.locator('article.pull button').first();
+    await toggle.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('article.pull .file-table tbody tr');
+    out.files = await page.locator('article.pull .file-table tbody tr').count();
+    out.expanded = await toggle.getAttribute('aria-expanded');
+    await page.keyboard.press('Enter');
+    out.collapsed = await toggle.getAttribute('aria-expanded');
+    // Rates and their range.
+    await page.waitForSelector('svg.rates path.area');
+    out.rates_label = await page.locator('svg.rates').getAttribute('aria-label');
+    await page.click('#range-minutes');
+    out.minutes_pressed = await page.locator('#range-minutes').getAttribute('aria-pressed');
+    await page.click('#range-seconds');
+    // Machines.
+    out.machines = await page.locator('#machines tbody tr').count();
+    out.machines_up = await text('#machines-up');
+    // Events.
+    await page.click('#events-trouble');
+    out.trouble = await page.locator('#events li').count();
+    await page.click('#events-all');
+    out.events = await page.locator('#events li').count();
+    // Theme: three presses come back, and the colours follow.
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    out.themes = [];
+    for (let i = 0; i < 3; ++i) {
+      await page.click('#theme');
+      out.themes.push([await text('#theme'), await background()]);
+    }
+    // The keyboard reaches the content at once.
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press('Tab');
+    out.first_stop = await page.evaluate(() => document.activeElement.textContent);
+    // Everything that can be pressed has a name; landmarks and headings are there.
+    out.unnamed = await page.evaluate(() => [...document.querySelectorAll('button, input, [role=img], [tabindex="0"]')]
+      .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length))
+      .map((e) => e.outerHTML.slice(0, 100)));
+    out.landmarks = await page.evaluate(() => ['header', 'main', 'footer', 'h1', 'h2'].filter((e) => !document.querySelector(e)));
+    // A phone: nothing is wider than the screen.
+    await page.setViewportSize({width: 360, height: 740});
+    await page.waitForTimeout(300);
+    out.phone_overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    await page.setViewportSize(DESKTOP);
+    // The end of the pull is seen without a reload.
+    await page.waitForSelector('.outcome.done', {timeout: 60_000});
+    out.announced = await text('#announce');
+    // Models: the repo is listed, its files can be seen.
+    await page.waitForFunction(() => [...document.querySelectorAll('.repo-row .state')].some((e) => e.textContent === 'here'));
+    await page.fill('#models-search', 'no such repo');
+    out.found_none = await page.locator('.repo-row').count();
+    await page.fill('#models-search', 'TINY');
+    out.found = await page.locator('.repo-row').count();
+    await page.locator('.repo-row button').first().click();
+    await page.waitForSelector('.file-row .path');
+    out.model_files = await page.locator('.file-row .path').count();
+    return out;
+  },
+
+  // A node with many files: how long until the list is there, and whether scrolling keeps up.
+  async big() {
+    const out = {ms: []};
+    for (let i = 0; i < 3; ++i) {
+      const began = Date.now();
+      await page.goto(url);
+      await page.waitForSelector('.repo-row');
+      await page.waitForSelector('.connection.live');
+      out.ms.push(Date.now() - began);
+    }
+    out.count = await text('#models-count');
+    out.rows = await page.locator('#models tbody tr').count();
+    await page.locator('.repo-row button').first().click();
+    await page.waitForSelector('.file-row .path');
+    out.frames = await page.evaluate(() => new Promise((resolve) => {
+      const box = document.getElementById('models-scroll');
+      const times = [];
+      let last = performance.now();
+      const step = (now) => {
+        times.push(now - last);
+        last = now;
+        box.scrollTop += 160;
+        if (times.length < 120 && box.scrollTop + box.clientHeight < box.scrollHeight - 1) requestAnimationFrame(step);
+        else resolve(times.slice(1).sort((a, b) => a - b));
+      };
+      requestAnimationFrame(step);
+    }));
+    out.rows_scrolled = await page.locator('#models tbody tr').count();
+    await page.locator('#models-scroll').evaluate((box) => { box.scrollTop = box.scrollHeight; });
+    await page.waitForFunction((last) => [...document.querySelectorAll('.repo-row')].some((r) => r.textContent.includes(last)), argument);
+    return out;
+  },
+
+  // A node with a token: the page asks for it, refuses nothing silently, and works with it.
+  async token() {
+    await page.goto(url);
+    await page.waitForSelector('#token-form:not([hidden])');
+    await page.fill('#token', 'wrong');
+    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+    await page.waitForSelector('#token-form:not([hidden])');
+    await page.fill('#token', argument);
+    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+    await page.waitForSelector('.connection.live');
+    return {name: await text('#node-name'), form: await page.locator('#token-form').isVisible()};
+  },
+
+  // Pictures for a person: ARGUMENT is a directory and a name.
+  async picture() {
+    for (const [name, width, height, theme] of [['desktop', 1280, 900, 'light'], ['desktop-dark', 1280, 900, 'dark'], ['phone', 390, 844, 'light'], ['phone-dark', 390, 844, 'dark']]) {
+      await page.emulateMedia({colorScheme: theme});
+      await page.setViewportSize({width, height});
+      await page.goto(url);
+      await page.waitForSelector('.connection.live');
+      await page.waitForTimeout(1500);
+      await page.screenshot({path: `${argument}-${name}.png`});
+    }
+    return {};
+  },
+};
+
+try {
+  const out = await scenarios[scenario]();
+  console.log(JSON.stringify({...out, hosts: [...seen.hosts], console: seen.console, errors: seen.errors}));
+} finally {
+  await browser.close();
+  rmSync(profile, {recursive: true, force: true});
+}
