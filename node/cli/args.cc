@@ -243,7 +243,7 @@ std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
 
   auto* status = add("status", "Shows what is wanted and held, and what it waits for", status_command);
   status->add_option("repo", raw.repo, "Only this repo, file by file")->type_name("REPO");
-  status->add_flag("--watch", raw.watch, "Shows it again every second until Ctrl-C");
+  status->add_flag("--watch", raw.watch, "Fills the terminal, every second, until q or Ctrl-C");
 
   auto* ls = add("ls", "Lists the models on this machine", ls_command);
   ls->add_option("repo", raw.repo, "The files of this repo")->type_name("REPO");
@@ -299,7 +299,7 @@ std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
   unpin->add_option("repo", raw.repo, "org/name")->required()->type_name("REPO");
   type_option(unpin);
 
-  add("doctor", "Checks the daemon, the disk and the Hub's address", doctor_command);
+  add("doctor", "Checks the daemon, the disk, the Hub, the network and the clock", doctor_command);
   return out;
 }
 

@@ -118,6 +118,18 @@ ExitStatus run_doctor(Session& session, const DoctorArgs&) {
       check_peers(node)};
   if (is_local(session.api.base_url())) findings.push_back(check_reading(node));
 
+  // What only the daemon can see; it waits for the Hub's answer.
+  const ApiAnswer seen = session.api.get("/shoal/v1/doctor");
+  for (const Json& row : rows_of(seen.body, "checks")) {
+    const auto result = text_of(row, "result");
+    findings.push_back({text_of(row, "check"),
+                        result == "ok"        ? Verdict::good
+                        : result == "warning" ? Verdict::warning
+                                              : Verdict::bad,
+                        text_of(row, "text")});
+  }
+  if (!seen.ok()) findings.push_back({"hub answers", Verdict::bad, seen.message});
+
   bool bad = false;
   Json rows = Json::array();
   Table table({{"CHECK"}, {"RESULT"}, {"WHAT"}});

@@ -180,6 +180,7 @@ ExitStatus unknown_repo(const Session& session, const std::string& repo) {
 
 ExitStatus watch(Session& session, const StatusArgs& args) {
   const bool live = !session.json && is_live_terminal(STDOUT_FILENO);
+  if (live && args.repo.empty()) return run_watch(session);
   const Interrupts interrupts;
   while (!Interrupts::interrupted()) {
     const TerminalSize size = terminal_size(STDOUT_FILENO);
@@ -242,7 +243,7 @@ ExitStatus tell_why(Session& session, const Json& rows, const std::string& repo)
     if (rate > 0) line += ", " + format_rate(rate);
     if (const auto eta = optional_number(row, "eta_s")) line += ", " + format_duration(*eta) + " left";
     const auto waiting = text_of(row, "waiting_for");
-    if (!waiting.empty()) line += "; waits for " + waiting;
+    if (!waiting.empty()) line += (rate > 0 ? "; limited by " : "; waits for ") + waiting;
     const auto error = text_of(row, "error");
     if (!error.empty()) line += "; " + error;
     if (state == "held") {

@@ -18,6 +18,8 @@ struct Session {
 
 ExitStatus run_pull(Session& session, const PullArgs& args);
 ExitStatus run_status(Session& session, const StatusArgs& args);
+// The full-screen view of a terminal.
+ExitStatus run_watch(Session& session);
 ExitStatus run_ls(Session& session, const LsArgs& args);
 ExitStatus run_peers(Session& session, const PeersArgs& args);
 ExitStatus run_seed(Session& session, const SeedArgs& args);

@@ -50,6 +50,11 @@ std::string sources_line(const PullView& pull, std::size_t width) {
          format_size(pull.bytes_local);
 }
 
+// While bytes flow the bottleneck limits, else it is waited for.
+std::string held_up_by(const PullView& pull) {
+  return (pull.bytes_per_s > 0 ? "limited by " : "waiting for ") + pull.waiting_for;
+}
+
 }  // namespace
 
 FileView read_file(const nlohmann::ordered_json& row) {
@@ -131,7 +136,7 @@ std::vector<std::string> live_lines(const PullView& pull, std::size_t width, std
   }
   lines.push_back(total_line(pull, width));
   if (pull.state != "resolving") lines.push_back(sources_line(pull, width));
-  if (!pull.waiting_for.empty()) lines.push_back("waiting for " + pull.waiting_for);
+  if (!pull.waiting_for.empty()) lines.push_back(held_up_by(pull));
   if (lines.size() >= height) lines.resize(height > 2 ? height - 1 : 1);
   for (std::string& line : lines) line = clip_end(line, width);
   return lines;
@@ -152,7 +157,7 @@ std::string plain_line(const PullView& pull) {
                      std::to_string(pull.files) + " files, " + format_rate(pull.bytes_per_s);
   if (pull.eta_s) line += ", " + format_duration(*pull.eta_s) + " left";
   line += " (" + sources_text(pull.bytes_lan, pull.bytes_origin, pull.bytes_local) + ")";
-  if (!pull.waiting_for.empty()) line += "; waiting for " + pull.waiting_for;
+  if (!pull.waiting_for.empty()) line += "; " + held_up_by(pull);
   return line;
 }
 

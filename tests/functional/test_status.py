@@ -1,8 +1,16 @@
 #!/usr/bin/python3
 """The truth in SQL: readable at any moment of a pull, never falling back, and the same as `shoal status --json`."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import select
+import signal
+import struct
 import subprocess
+import termios
 
 import harness
 
@@ -87,6 +95,64 @@ class Status(harness.FunctionalTest):
         for name in ("repo", "revision", "commit_id", "path", "blob_id", "size", "bytes_done", "bytes_lan", "bytes_origin",
                      "bytes_local", "percent", "bytes_per_s", "eta_s", "state", "waiting_for", "error", "updated_at"):
             self.assertIn(name, columns)
+
+
+class Watch(harness.FunctionalTest):
+    """`shoal status --watch` on a terminal of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.node_ = self.node("one", "http://127.0.0.1:9").start()
+        command = self.node_.cli_command("status", "--watch")
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(command[0], command)
+        self.addCleanup(self.end)
+        self.shown = b""
+        self.resize(100, 30)
+
+    def end(self):
+        with contextlib.suppress(OSError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, condition, what):
+        """Reads until condition(everything shown so far) holds."""
+        def met():
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):  # EIO: the program is gone
+                    self.shown += os.read(self.terminal, 65536)
+            return condition(self.shown)
+        harness.wait_until(met, what, 20, pause=0)
+
+    def read_text(self, text):
+        self.read_until(lambda shown: text in shown, f"{text} is shown")
+
+    def test_it_fills_the_terminal_follows_its_size_and_gives_it_back(self):
+        self.read_text(b"\x1b[?1049h")
+        self.read_text(b"q quits")
+        self.assertIn(b"nothing is being fetched", self.shown)
+        self.shown = b""
+        self.resize(40, 5)
+        # A whole screen of five lines: from the top to the end, four line ends between.
+        self.read_until(lambda shown: any(screen.count(b"\r\n") == 4 and screen.endswith(b"\x1b[J")
+                                          for screen in shown.split(b"\x1b[H")), "five lines are drawn")
+        os.write(self.terminal, b"q")
+        self.read_text(b"\x1b[?1049l")
+        _, status = os.waitpid(self.pid, 0)
+        self.assertEqual(0, os.waitstatus_to_exitcode(status))
+
+    def test_a_node_that_goes_away_ends_it_with_its_exit_status(self):
+        self.read_text(b"q quits")
+        self.node_.stop()
+        self.read_text(b"\x1b[?1049l")
+        _, status = os.waitpid(self.pid, 0)
+        self.assertEqual(3, os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

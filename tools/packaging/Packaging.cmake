@@ -21,7 +21,7 @@ add_custom_command(
           -P ${packaging}/service_config.cmake
   DEPENDS shoald ${packaging}/service_config.cmake
   VERBATIM)
-set(from_help ${packaged}/shoald.8 ${packaged}/shoal.1 ${packaged}/shoal.bash)
+set(from_help ${packaged}/shoald.8 ${packaged}/shoal.1 ${packaged}/shoal.bash ${packaged}/_shoal ${packaged}/shoal.fish)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_custom_command(
   OUTPUT ${from_help}
@@ -39,6 +39,11 @@ add_custom_target(shoal_packaged ${with_all} DEPENDS ${packaged}/shoald.toml ${f
 install(FILES ${packaged}/shoald.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES ${packaged}/shoal.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${packaged}/shoal.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME shoal)
+install(FILES ${packaged}/_shoal DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${packaged}/shoal.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES ${PROJECT_SOURCE_DIR}/tools/monitoring/grafana-dashboard.json
+              ${PROJECT_SOURCE_DIR}/tools/monitoring/prometheus-alerts.yaml
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/monitoring)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 
