@@ -108,6 +108,10 @@ class OpenApi(harness.FunctionalTest):
         harness.wait_until(lambda: self.ask(one, "GET", "/shoal/v1/jobs/{id}", f"/shoal/v1/jobs/{job}")[1]["state"] == "done", "the verification ends")
         self.assertTrue(self.ask(one, "GET", "/shoal/v1/jobs")[1]["jobs"])
         self.ask(one, "DELETE", "/shoal/v1/jobs/{id}", f"/shoal/v1/jobs/{job}")
+        self.ask(one, "POST", "/shoal/v1/pins", body={"repo": "acme/tiny"})
+        self.assertTrue(self.ask(one, "GET", "/shoal/v1/pins")[1]["pins"])
+        self.assertEqual(200, self.ask(one, "DELETE", "/shoal/v1/pins/{type}/{repo}", "/shoal/v1/pins/model/acme/tiny")[0])
+        self.assertTrue(self.ask(one, "POST", "/shoal/v1/gc", body={"to": 0, "dry_run": True})[1]["choices"])
         self.assertEqual(200, self.ask(one, "DELETE", "/shoal/v1/repos/{type}/{repo}", "/shoal/v1/repos/model/acme/tiny")[0])
         # The doctor merges what it sees itself with what the daemon sees.
         checks = {c["check"]: c for c in json.loads(one.cli("--json", "doctor").stdout)["checks"]}
