@@ -80,8 +80,6 @@ class Page(harness.FunctionalTest):
         self.assertEqual([], seen["landmarks"])
         self.assertLessEqual(seen["phone_overflow"], 0)
         self.assertIn("acme/tiny is done", seen["announced"])
-        self.assertEqual((0, 1), (seen["found_none"], seen["found"]))
-        self.assertGreaterEqual(seen["model_files"], 4)
 
     def test_300_repos_with_10000_files_open_at_once(self):
         node = self.node("one", "http://127.0.0.1:9").start()

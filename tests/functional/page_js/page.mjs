@@ -113,15 +113,6 @@ const scenarios = {
     // The end of the pull is seen without a reload.
     await page.waitForSelector('.outcome.done', {timeout: 60_000});
     out.announced = await text('#announce');
-    // Models: the repo is listed, its files can be seen.
-    await page.waitForFunction(() => [...document.querySelectorAll('.repo-row .state')].some((e) => e.textContent === 'here'));
-    await page.fill('#models-search', 'no such repo');
-    out.found_none = await page.locator('.repo-row').count();
-    await page.fill('#models-search', 'TINY');
-    out.found = await page.locator('.repo-row').count();
-    await page.locator('.repo-row button').first().click();
-    await page.waitForSelector('.file-row .path');
-    out.model_files = await page.locator('.file-row .path').count();
     return out;
   },
 
