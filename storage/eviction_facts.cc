@@ -47,8 +47,9 @@ Result<CacheContents> BlobStoreImpl::contents() {
     for (const auto& [name, is_dir] : *names) {
       struct stat st {};
       if (is_dir || files().status(dir + "/" + name, st) != 0 || !S_ISREG(st.st_mode)) continue;
-      if (counted.insert(st.st_ino).second) out.bytes += allocated(st);
       const auto id = BlobId::from_etag(name, static_cast<std::uint64_t>(st.st_size));
+      // Blobs by their size, as in what an eviction frees; partials are sparse.
+      if (counted.insert(st.st_ino).second) out.bytes += id ? id->size : allocated(st);
       if (!id) continue;
       const auto use = uses->find(*id);
       bool ours = false;  // open for neighbours: what others have open cannot be told
@@ -65,12 +66,17 @@ Result<CacheContents> BlobStoreImpl::contents() {
       snapshot.repo = repo;
       snapshot.commit = commit;
       snapshot.pinned = pinned;
+      std::uint64_t largest = 0;
       for (const std::string& etag : etags) {
         const auto it = blobs.find(etag);
         if (it == blobs.end()) continue;
         snapshot.blobs.push_back(it->second.id);
         snapshot.in_use = snapshot.in_use || it->second.open;
-        snapshot.last_used = std::max(snapshot.last_used, it->second.last_used);
+        // Of the largest file: models share their licences and tokenizers, so that the use of one is no use
+        // of the others.
+        if (it->second.id.size < largest) continue;
+        largest = it->second.id.size;
+        snapshot.last_used = it->second.last_used;
       }
       if (!snapshot.blobs.empty()) out.snapshots.push_back(std::move(snapshot));
     };

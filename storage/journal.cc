@@ -47,6 +47,12 @@ void Journal::note(const PartialPtr& file, std::uint64_t bytes) {
   if (wake) wake_.notify_all();
 }
 
+void Journal::forget(const PartialPtr& file) {
+  const std::lock_guard lock(mutex_);
+  dirty_.erase(file);
+  unsynced_.erase(file);
+}
+
 Result<void> Journal::record_now(bool flushed) {
   const std::lock_guard recording(record_mutex_);
   std::set<PartialPtr> files;

@@ -386,8 +386,12 @@ Result<void> BlobStoreImpl::publish(const PartialPtr& file) {
     return done;
   }
   file->set_published(to);
+  journal_->forget(file);
   const std::lock_guard lock(mutex_);
   live_.erase(id);
+  // Segments that are loaded keep the descriptor: open() gives the same one, and eviction does not take it
+  // for another program's.
+  open_[id] = file;
   return {};
 }
 

@@ -44,6 +44,8 @@ class Journal {
 
   // NON-BLOCKING. `bytes` more are written in the file; 0: only its midstate moved.
   void note(const PartialPtr& file, std::uint64_t bytes);
+  // NON-BLOCKING. The file is published: nothing of it is left to be written, and its descriptor is let go.
+  void forget(const PartialPtr& file);
   // Records all that was noted before, on the calling thread. flushed: and on the disk (see state_db.h).
   Result<void> record_now(bool flushed);
   // Flushes one file now, as publishing needs. On failure nothing is marked; the caller takes pieces back.

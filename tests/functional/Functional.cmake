@@ -30,8 +30,8 @@ shoal_python_test(functional page 300)
 shoal_python_test(functional why 300)
 shoal_python_test(functional api 180)
 shoal_python_test(functional kill 600)
-# test_crash.py and test_evict.py are not run: eviction fails them (docs/known-limits.md). By hand:
-# SHOALD=... SHOAL=... tests/functional/test_evict.py
+shoal_python_test(functional crash 900)
+shoal_python_test(functional evict 600)
 shoal_python_test(functional status 300)
 shoal_python_test(functional faults 600)
 shoal_python_test(functional exit_status 300)

@@ -20,7 +20,7 @@ IN_FLIGHT = 8 * MIB
 
 
 def integrity(node):
-    with sqlite3.connect(node.database) as db:
+    with contextlib.closing(sqlite3.connect(node.database)) as db:
         return db.execute("PRAGMA integrity_check").fetchone()[0]
 
 
@@ -153,7 +153,7 @@ class Crash(harness.FunctionalTest):
         hub = self.hub()
         node = self.node("one", hub).start()
         node.stop()
-        with sqlite3.connect(node.database) as db:
+        with contextlib.closing(sqlite3.connect(node.database)) as db:
             db.execute("PRAGMA user_version = 99")
         shutil.copy(node.database, self.work / "before.db")
         node.start(wait=False)

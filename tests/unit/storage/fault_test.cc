@@ -11,7 +11,8 @@
 //
 //   storage_test --gtest_filter='Faults.*'
 //
-// SHOAL_FULL=1 tries both ways to die for each error; by default they take turns.
+// SHOAL_FULL=1 tries both ways to die for each error; by default they take turns. SHOAL_FAULT=212 tries that
+// call only, and both ways.
 #include "storage/blob_store.h"
 #include "storage/hub_cache.h"
 #include "storage/state_db.h"
@@ -383,14 +384,16 @@ class Faults : public ::testing::Test {
   void try_each(const char* what, FaultyDisk::Fault fault, const std::vector<Death>& deaths,
                 Applies applies) {
     const auto& calls = calls_of_the_script();
+    const char* one = std::getenv("SHOAL_FAULT");
+    const std::size_t only = one == nullptr ? 0 : std::strtoull(one, nullptr, 10);
     int tried = 0;
     std::uint64_t lost = 0;
     int wrong = 0;
     for (std::size_t i = 0; i < calls.size(); ++i) {
-      if (!applies(calls[i])) continue;
+      if (!applies(calls[i]) || (only != 0 && i + 1 != only)) continue;
       fault.at = i + 1;
       std::vector<Death> ways = deaths;
-      if (ways.size() > 1 && std::getenv("SHOAL_FULL") == nullptr)
+      if (ways.size() > 1 && only == 0 && std::getenv("SHOAL_FULL") == nullptr)
         ways = {deaths[static_cast<std::size_t>(tried) % 2]};
       for (const Death death : ways) {
         ++tried;
