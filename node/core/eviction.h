@@ -4,17 +4,16 @@
 // neighbours (keep_promises.h), removes what is chosen, and shows the reasons.
 //
 // Rules, with their reasons:
-// - The unit is a snapshot (a repo at a commit), not a blob. Why: a model without one of its shards is of no
-// use to
-//   any program, so part of one is the worst thing to keep.
+// - The unit is a snapshot (a repo at a commit), not a blob. Why: a model without one of its shards is of
+//   no use to any program, so part of one is the worst thing to keep.
 // - What nothing names goes first: blobs that no snapshot links to. Why: no program can find them.
 // - Then least recently used first; of equals the larger, then by name. Why: the usual guess at what is
-// wanted
-//   next; and a choice that does not depend on chance can be explained beforehand (`shoal gc --dry-run`).
+//   wanted next; and a choice that does not depend on chance can be explained beforehand (`shoal gc
+//   --dry-run`).
 // - Kept: what is pinned, what a running pull wants, what a neighbour or program reads at this moment.
-// - Kept: the last copy on the site of anything that a neighbour could get from here, unless told otherwise.
-// A blob
-//   is no last copy when a neighbour has promised to keep it, or when a snapshot that stays has it, too.
+// - Kept: the last copy on the site of anything that a neighbour could get from here, unless told
+//   otherwise. A blob is no last copy when a neighbour has promised to keep it, or when a snapshot that
+//   stays has it, too.
 // - Blobs that a snapshot shares with one that stays free nothing, and do not count.
 // - It stops as soon as enough is freed. A snapshot that would free nothing is passed over.
 #pragma once

@@ -2,11 +2,9 @@
 // version 1, because two nodes that cut differently could not build the same torrent.
 //
 // - segment: the smallest power of two >= max(16 MiB, size / 128), at most 1 GiB. Why: few enough torrents
-// for a
-//   terabyte, small enough that the first segment is shared while the second still comes in.
-// - piece: max(256 KiB, segment / 64). A segment therefore has at most 64 pieces, so a segment's bitfield is
-// one
-//   machine word everywhere in this program.
+//   for a terabyte, small enough that the first segment is shared while the second still comes in.
+// - piece: max(256 KiB, segment / 64). A segment therefore has at most 64 pieces, so a segment's bitfield
+//   is one machine word everywhere in this program.
 // - block: 16 KiB, BitTorrent's transfer unit and BEP 52's leaf.
 #pragma once
 

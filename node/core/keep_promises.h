@@ -6,14 +6,12 @@
 // it, and only while the promise lasts, with `margin` to spare for messages on their way.
 //
 // - Two that ask for the same blob at once: each hears the other's question while its own is open. The one
-// with the
-//   higher id gives in: it answers Keep and takes the blob off its own list. The one with the lower id stays
-//   silent and hears Keep. Both decide by the two ids alone, so the order in which messages arrive does not
-//   matter, and of any number of nodes that ask at once the highest keeps its copy.
+//   with the higher id gives in: it answers Keep and takes the blob off its own list. The one with the
+//   lower id stays silent and hears Keep. Both decide by the two ids alone, so the order in which messages
+//   arrive does not matter, and of any number of nodes that ask at once the highest keeps its copy.
 // - Who already drops a blob does not answer: it has it no longer.
 // - No answer is a no. A node that cannot be reached keeps nothing for anybody, and a lost message costs
-// room, not
-//   content.
+//   room, not content.
 //
 // A promise binds against eviction; `shoal rm` and `shoal gc --even-last-copies` are orders and go before.
 //

@@ -9,12 +9,10 @@
 //                          B, C, D would take more       -> share the rest, 90, by their free capacity
 //
 // - The smallest cap that any living node was configured with holds for all. Why: a forgotten setting on one
-// machine
-//   must not break the promise made on another.
+//   machine must not break the promise made on another.
 // - The cap of a node holds while that node lives. Why: there is nobody to ask when it is gone.
-// - A node counts itself as one that would take more. Why: its part must let it grow at once; the others hear
-// of it
-//   within a heartbeat, so the sum is too large for at most that long.
+// - A node counts itself as one that would take more. Why: its part must let it grow at once; the others
+//   hear of it within a heartbeat, so the sum is too large for at most that long.
 // - Who cannot use its part leaves it to the others. Why: the line must not idle because one machine is slow.
 #pragma once
 

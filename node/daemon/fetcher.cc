@@ -42,7 +42,6 @@ Fetcher::Job* Fetcher::find(const BlobId& blob, std::uint64_t generation) {
 }
 
 // --- wanting
-// --------------------------------------------------------------------------------------------------------
 
 void Fetcher::want(Request request) {
   const BlobId blob = request.file.blob;
@@ -263,7 +262,12 @@ void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::share
   if (job->partial) {
     job->came.resize(job->partial->geometry().segment_count());
     for (std::size_t i = 0; i < job->came.size(); ++i) {
-      job->came[i].local = job->partial->have(static_cast<SegmentIndex>(i));
+      // A blob that was parked keeps what is known of where its pieces came from.
+      auto& came = job->came[i];
+      const PieceMask here = job->partial->have(static_cast<SegmentIndex>(i));
+      came.lan &= here;
+      came.origin &= here;
+      came.local = here & ~(came.lan | came.origin);
     }
     // What is here came from where the records say; what they do not explain was on this machine.
     std::uint64_t have = job->partial->bytes_have();
@@ -291,7 +295,6 @@ void Fetcher::on_opened(const BlobId& blob, std::uint64_t generation, std::share
 }
 
 // --- actions
-// --------------------------------------------------------------------------------------------------------
 
 void Fetcher::turn(Time now) {
   for (const Action& action : scheduler_.decide(now)) start(action, now);
@@ -510,7 +513,6 @@ void Fetcher::fail(Job& job, Error error) {
 }
 
 // --- facts
-// ----------------------------------------------------------------------------------------------------------
 
 void Fetcher::on_fetch_progress(FetchId id, std::uint64_t bytes, Time now) {
   scheduler_.on_fetch_progress(id, bytes, now);
@@ -567,7 +569,6 @@ void Fetcher::on_pieces_lost(const SegmentKey& key, PieceMask pieces, const Erro
 }
 
 // --- views
-// ----------------------------------------------------------------------------------------------------------
 
 std::optional<Fetcher::View> Fetcher::view(const BlobId& blob, Time now) {
   Job* job = find(blob);

@@ -86,7 +86,6 @@ Pulls::Pull* Pulls::find(PullId id) {
 }
 
 // --- starting
-// -------------------------------------------------------------------------------------------------------
 
 void Pulls::start(PullRequest request, std::function<void(Result<PullId>)> reply) {
   std::size_t running = 0;
@@ -375,7 +374,6 @@ void Pulls::want_one(const Pull& pull, std::size_t index, std::string token) {
 }
 
 // --- files
-// ----------------------------------------------------------------------------------------------------------
 
 void Pulls::on_blob_done(const BlobId& blob, const Fetcher::Sources& bytes,
                          const std::shared_ptr<const PieceMap>& pieces) {
@@ -513,7 +511,6 @@ void Pulls::maybe_finish(PullId id) {
 }
 
 // --- ending
-// ---------------------------------------------------------------------------------------------------------
 
 Result<void> Pulls::cancel(PullId id) {
   Pull* pull = find(id);
@@ -583,7 +580,6 @@ void Pulls::release(PullId id) {
 }
 
 // --- views
-// ----------------------------------------------------------------------------------------------------------
 
 void Pulls::refresh(Pull& pull, Time now) {
   PullStatus& s = pull.status;

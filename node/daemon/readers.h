@@ -2,11 +2,10 @@
 //
 // - Only verified pieces are given out, in the order of the file.
 // - The last piece of a blob is held back until the publisher's hash matched. Why: no client checks a hash,
-// so
-//   whoever got every byte would believe them all.
+//   so whoever got every byte would believe them all.
 // - When bytes that were given out turn out wrong, every reader that got any is cut off, and for a while
-// nobody
-//   may go on in the middle of that blob: a program that resumes would put right bytes behind wrong ones.
+//   nobody may go on in the middle of that blob: a program that resumes would put right bytes behind wrong
+//   ones.
 // - Where the readers are is told to the scheduler, so that what they wait for comes first.
 //
 // Owned by the loop thread; the streams are used on the API's thread and post.

@@ -12,14 +12,13 @@
 //
 // How a slice travels:
 // - `/resolve/{commit}/{path}` is asked once per file by HEAD, whatever the number of waiting slices;
-// redirects
-//   are followed by hand. Why: the publisher's hash is on the Hub's redirect, not on the CDN's answer, and
-//   the token may go to the Hub's scheme, host and port only.
+//   redirects are followed by hand. Why: the publisher's hash is on the Hub's redirect, not on the CDN's
+//   answer, and the token may go to the Hub's scheme, host and port only.
 // - The signed URL is kept until a minute before it expires. When the CDN refuses it (4xx) it is resolved
 //   again once and the slice goes on at its first undelivered byte.
 // - Each slice has an HTTP/1.1 connection of its own, reused for the next slice. Why not streams of one
-// HTTP/2
-//   connection: they would share one TCP window, and speed comes from parallel ones. Metadata uses HTTP/2.
+//   HTTP/2 connection: they would share one TCP window, and speed comes from parallel ones. Metadata uses
+//   HTTP/2.
 // - Only a 206 with exactly the asked Content-Range (or a 200 when the slice is the whole file) may reach the
 //   sink. Anything else is asked again once with a fresh URL, then fails as `invalid` or `changed`.
 // - A failed connection, 5xx, cut, reset or stall is tried again with growing, jittered pauses. The count

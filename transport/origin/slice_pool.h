@@ -1,8 +1,7 @@
 // All slices that were asked for: which may have a connection, how fast all of them together may go.
 //
 // - First come, first served, at most `max_connections` at once and `max_connections_per_host` to one host.
-// Slices
-//   of a host that asked to be left alone step aside for others.
+//   Slices of a host that asked to be left alone step aside for others.
 // - The byte rate is one token bucket; who finds it empty is paused and woken in turn.
 // The loop's thread only.
 #pragma once

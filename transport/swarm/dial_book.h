@@ -3,9 +3,8 @@
 // - A neighbour that was lost is dialled again soon: a restart takes a second or two.
 // - Each try in vain doubles the wait, up to a cap, so that machines that are off cost nearly nothing.
 // - Explicit peers stay for ever. Others are forgotten after a while in vain: addresses are lent by DHCP.
-// - An endpoint that leads to a node which is a neighbour already (by another address, or because it dialled
-// us) is
-//   left alone until that neighbour is lost; one that leads to this node itself, for ever.
+// - An endpoint that leads to a node which is a neighbour already (by another address, or because it
+//   dialled us) is left alone until that neighbour is lost; one that leads to this node itself, for ever.
 #pragma once
 
 #include "node/core/ids.h"

@@ -2,19 +2,15 @@
 // be done goes to `Actions`.
 //
 // - A connection is *identified* when the extension handshake named its node. Several may lead to one node:
-// both
-//   dialled, or it has two addresses.
-// - Of two nodes the one with the lower NodeId is the *arbiter*. It takes the first identified connection as
-// the
-//   link, says Hello on it, and refuses the others. The other node never refuses any: it waits for Hello and
-//   answers on the same connection. So both always agree, whatever the order of events, and no message is
-//   lost to a connection that one side closes while the other one uses it.
+//   both dialled, or it has two addresses.
+// - Of two nodes the one with the lower NodeId is the *arbiter*. It takes the first identified connection
+//   as the link, says Hello on it, and refuses the others. The other node never refuses any: it waits for
+//   Hello and answers on the same connection. So both always agree, whatever the order of events, and no
+//   message is lost to a connection that one side closes while the other one uses it.
 // - A neighbour is up when both Hellos are through, and down when its link is closed. A Hello with another
-// run is a
-//   restarted process: down, then up.
-// - The arbiter replaces a link that has been silent for kSilence by a new connection: the other side closed
-// it and
-//   the news was lost on the way.
+//   run is a restarted process: down, then up.
+// - The arbiter replaces a link that has been silent for kSilence by a new connection: the other side
+//   closed it and the news was lost on the way.
 #pragma once
 
 #include "node/core/messages.h"

@@ -1,9 +1,8 @@
 // The disk work of all loaded segments: reads, writes and hashes of 16 KiB blocks, on a few worker threads.
 //
-// - Writes are copied, collected and written several at once: neighbouring blocks become one gathered write.
-// Each
-//   block is hashed by the worker that writes it, while it is hot, so that hash_piece() answers from memory.
-//   It reads back only what was not written in this life of the storage.
+// - Writes are copied, collected and written several at once: neighbouring blocks become one gathered
+//   write. Each block is hashed by the worker that writes it, while it is hot, so that hash_piece() answers
+//   from memory. It reads back only what was not written in this life of the storage.
 // - hash_piece() and when_piece_idle() wait for the piece's writes in flight.
 // - Completions come back in batches through `post`, one call per batch, never from inside a method.
 //
