@@ -110,4 +110,25 @@ inline PieceMask pieces_of(const std::vector<act::FetchSlice>& slices, const Seg
   return pieces;
 }
 
+// What most tests speak of: a blob of one segment, the node under test being 100.
+inline constexpr std::uint64_t kSize = 4 * kMiB;  // one segment of 16 pieces
+inline constexpr PieceMask kAll = 0xffff;
+inline const NodeId kA = node_id(1);    // lower than the node under test
+inline const NodeId kB = node_id(200);  // higher
+inline const BlobId kBlob = blob_of_size(kSize);
+inline const SegmentKey kKey{kBlob, SegmentIndex{0}};
+
+inline Scheduler::Limits with_slices(int slices) {
+  Scheduler::Limits limits;
+  limits.slices = slices;
+  return limits;
+}
+
+// A neighbour that wants the blob, too, and has nothing of it.
+inline void joins(SchedulerUnderTest& t, NodeId node) {
+  t.up(node);
+  t.tell(node, msg::LackBlobs{{kBlob}});
+  t.tell(node, msg::Want{{kBlob}});
+}
+
 }  // namespace shoal
