@@ -82,6 +82,7 @@ class Scheduler {
  public:
   struct Limits {
     int slices = 16;        // origin requests at once at most; OriginPace finds how many the line needs
+    int slices_least = 1;   // however busy the device is: nobody starves
     int small_fetches = 8;  // small blobs from the origin at once, beside the slices: they are tiny
     int small_asks = 64;    // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
     // Fetched from neighbours at once. With fewer, nodes that share one seed run out of different pieces to

@@ -24,7 +24,8 @@ bool is_passing(Code code) {
 }  // namespace
 
 int Scheduler::slice_limit() const {
-  return std::max(1, static_cast<int>(std::lround(pace_.connections() * free_capacity(own_load_))));
+  return std::max(limits_.slices_least,
+                  static_cast<int>(std::lround(pace_.connections() * free_capacity(own_load_))));
 }
 
 int Scheduler::active_slices() const {

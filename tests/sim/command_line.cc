@@ -144,6 +144,8 @@ const std::vector<Key>& keys() {
       plain("claimants-max", &Options::claimants_max, "checked: nodes that fetch one piece at once"),
       flag("claims-lapse", &Options::claims_lapse, "0: a mutation that the checkers must report"),
       flag("claims-settle", &Options::claims_settle, "0: a mutation that the checkers must report"),
+      flag("publisher-checked", &Options::publisher_checked, "0: a mutation that the checkers must report"),
+      flag("pieces-checked", &Options::pieces_checked, "0: a mutation that the checkers must report"),
   };
   return all;
 }

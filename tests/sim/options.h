@@ -71,6 +71,8 @@ struct Options {
   int claimants_max = 2;             // checked: nodes that fetch one piece at the same time
   bool claims_lapse = true;          // false: a mutation that the checkers must catch
   bool claims_settle = true;         // false: the same; crossing claims are not told
+  bool publisher_checked = true;     // false: the same; a blob is published without comparing its hash
+  bool pieces_checked = true;        // false: the same; pieces of neighbours are taken as they come
   bool byte_liars_are_known = true;  // false: the checker takes them for honest and must report their bans
   Scheduler::Limits limits;
 };

@@ -1,25 +1,17 @@
+// A node's life, its loop, and what becomes of a blob.
 #include "tests/sim/sim_node.h"
 
 #include "node/core/piece_bits.h"
-#include "tests/sim/site.h"
+#include "tests/sim/sim_node_later.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 namespace shoal::sim {
 namespace {
 
 constexpr double kHeartbeat = 1.0;
-constexpr double kProgress = 0.2;
 constexpr Duration kExpiry = std::chrono::seconds(5);
-constexpr double kStallTimeout = 10.0;  // the origin client's minimum-progress timer
-constexpr double kNoCap = 1e18;
-constexpr std::size_t kPiecesPerPair = 2;  // requested at once of one neighbour
-
-Duration seconds(double s) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
-}
 
 }  // namespace
 
@@ -31,13 +23,6 @@ SimNode::SimNode(Site& site, int index, NodeId id, double lan_bytes_per_s)
       down_(site.flows().add_link(lan_bytes_per_s)),
       random_(site.random().next()),
       scheduler_(std::make_unique<Scheduler>(id, site.options().limits)) {}
-
-template <typename Use>
-void SimNode::later(double delay_s, Use use) {
-  site_.events().after(seconds(delay_s), [this, run = run_, use] {
-    if (alive_ && run == run_) use();
-  });
-}
 
 SimNode::Disk& SimNode::disk(const BlobId& blob) {
   const auto it = disks_.find(blob);
@@ -324,380 +309,6 @@ void SimNode::start(const Action& action) {
   }
 }
 
-// --- origin ---
-
-void SimNode::start_fetch(const act::FetchSlice& slice) {
-  const Options& o = site_.options();
-  Fetch fetch;
-  fetch.key = slice.key;
-  fetch.next = to_int(slice.first);
-  fetch.end = fetch.next + slice.count;
-  double wait = random_.between(o.request_min_s, o.request_max_s);
-  if (!idle_connections_.empty()) {
-    fetch.cap = idle_connections_.back();
-    idle_connections_.pop_back();
-  } else {
-    fetch.cap = random_.log_between(o.connection_min_bytes_per_s, o.connection_max_bytes_per_s);
-    wait += 2 * random_.between(o.request_min_s, o.request_max_s);
-  }
-  Code failure = Code::io;
-  if (site_.faults_on()) {
-    const double length = static_cast<double>(
-        disk(slice.key.blob)
-            .geometry.bytes_in(slice.key.index, mask_of_run(to_int(slice.first), slice.count)));
-    if (random_.chance(o.origin_5xx))
-      failure = Code::unavailable;
-    else if (random_.chance(o.origin_429))
-      failure = Code::rate_limited;
-    else if (random_.chance(o.origin_stall))
-      fetch.stall_after = length * random_.unit();
-    else if (random_.chance(o.origin_cut))
-      fetch.cut_after = length * random_.unit();
-  }
-  fetches_[slice.id] = fetch;
-  if (!std::exchange(reporting_, true)) later(kProgress, [this] { report_progress(); });
-  update_fetching(slice.key);
-  if (failure != Code::io) {
-    fail_fetch(slice.id, failure, wait);
-  } else {
-    later(wait, [this, id = slice.id] { begin_bytes(id); });
-  }
-}
-
-void SimNode::fail_fetch(FetchId id, Code code, double after_s) {
-  later(after_s, [this, id, code] { end_fetch(id, shoal::fail(code, "the origin failed")); });
-}
-
-void SimNode::begin_bytes(FetchId id) {
-  const auto it = fetches_.find(id);
-  if (it == fetches_.end()) return;
-  Fetch& fetch = it->second;
-  const double first =
-      disk(fetch.key.blob).geometry.piece_length(fetch.key.index, static_cast<PieceIndex>(fetch.next));
-  fetch.flow =
-      site_.flows().start({site_.wan(), down_}, hung_ ? 0 : fetch.cap, first,
-                          [this, id, run = run_] { return run == run_ ? on_piece_arrived(id) : 0.0; });
-  const auto breaks = [&](double after, Code code, double patience) {
-    if (after < 0) return;
-    // Roughly where the fault strikes: when so many bytes should have come at the present rate.
-    later(std::max(0.01, after / fetch.cap), [this, id, code, patience] {
-      const auto at = fetches_.find(id);
-      if (at == fetches_.end() || !at->second.flow) return;
-      site_.flows().stall(*at->second.flow);
-      fail_fetch(id, code, patience);
-    });
-  };
-  breaks(fetch.stall_after, Code::timeout, kStallTimeout);
-  breaks(fetch.cut_after, Code::unavailable, 0.0);
-  if (hung_) fail_fetch(id, Code::timeout, kStallTimeout * 100);
-}
-
-double SimNode::on_piece_arrived(FetchId id) {
-  const auto it = fetches_.find(id);
-  if (it == fetches_.end()) return 0;
-  Fetch& fetch = it->second;
-  const SegmentKey key = fetch.key;
-  const auto piece = static_cast<PieceIndex>(fetch.next);
-  Disk& d = disk(key.blob);
-  const double length = d.geometry.piece_length(key.index, piece);
-  site_.count_wan(*this, length);
-  site_.count_piece(key, piece, static_cast<std::uint64_t>(length));
-  scheduler_->on_fetch_progress(id, static_cast<std::uint64_t>(std::max(0.0, length - fetch.reported)),
-                                site_.events().now());
-  origin_bytes_ += static_cast<std::uint64_t>(length);
-  fetch.reported = 0;
-  fetch.passed += length;
-  std::uint64_t content = 0;
-  if (lies_about_hashes() && random_.chance(0.5)) content = 666;
-  if (site_.faults_on() && random_.chance(site_.options().origin_wrong)) content = 555;
-  later(length / site_.options().hash_bytes_per_s, [this, key, piece, content] {
-    Disk& landed = disk(key.blob);
-    const Hash256 hash = site_.hash_of(key, piece, content);
-    if ((landed.have[to_int(key.index)] & mask_of(piece)) == 0) {
-      landed.have[to_int(key.index)] |= mask_of(piece);
-      landed.content[to_int(key.index)][at(piece)] = content;
-      landed.hashes[to_int(key.index)][at(piece)] = hash;
-    }
-    scheduler_->on_piece_fetched(key, piece, hash, site_.events().now());
-    turn_soon();
-  });
-  ++fetch.next;
-  turn_soon();
-  if (fetch.next < fetch.end) {
-    update_fetching(key);
-    return d.geometry.piece_length(key.index, static_cast<PieceIndex>(fetch.next));
-  }
-  if (fetch.keep_connection) idle_connections_.push_back(fetch.cap);
-  fetch.flow.reset();
-  end_fetch(id, {});
-  return 0;
-}
-
-void SimNode::end_fetch(FetchId id, const Result<void>& result) {
-  const auto it = fetches_.find(id);
-  if (it == fetches_.end()) return;
-  const SegmentKey key = it->second.key;
-  if (it->second.flow) {
-    site_.count_cut(*this, site_.flows().arrived(*it->second.flow));
-    site_.flows().stop(*it->second.flow);
-  }
-  fetches_.erase(it);
-  update_fetching(key);
-  scheduler_->on_fetch_done(id, result, site_.events().now());
-  turn_soon();
-}
-
-void SimNode::report_progress() {
-  if (fetches_.empty()) {
-    reporting_ = false;
-    return;
-  }
-  for (auto& [id, fetch] : fetches_) {
-    if (!fetch.flow) continue;
-    const double arrived = site_.flows().arrived(*fetch.flow);
-    const auto bytes = static_cast<std::uint64_t>(std::max(0.0, arrived - fetch.reported));
-    if (bytes == 0) continue;
-    fetch.reported += static_cast<double>(bytes);
-    scheduler_->on_fetch_progress(id, bytes, site_.events().now());
-  }
-  later(kProgress, [this] { report_progress(); });
-}
-
-void SimNode::update_fetching(const SegmentKey& key) {
-  PieceMask pieces = 0;
-  for (const auto& [id, fetch] : fetches_) {
-    if (fetch.key == key && fetch.next < fetch.end) pieces |= mask_of_run(fetch.next, fetch.end - fetch.next);
-  }
-  site_.on_fetching(*this, key, pieces);
-}
-
-void SimNode::fetch_small(const BlobId& blob) {
-  const Options& o = site_.options();
-  const bool fails = site_.faults_on() && random_.chance(o.origin_5xx + o.origin_429);
-  later(random_.between(o.request_min_s, o.request_max_s) * 2, [this, blob, fails] {
-    if (!scheduler_->wants(blob)) return;
-    if (fails) {
-      scheduler_->on_small_failed(blob, std::nullopt, Error{Code::unavailable, "the origin failed", 503},
-                                  site_.events().now());
-      turn_soon();
-      return;
-    }
-    site_.count_wan(*this, static_cast<double>(blob.size));
-    hold(blob);
-  });
-}
-
-// --- swarm ---
-
-void SimNode::answer_segment(NodeId from, const msg::AskSegment& ask) {
-  later(0.001, [this, from, ask] {
-    const SegmentKey key{ask.blob, ask.segment};
-    const auto it = disks_.find(ask.blob);
-    if (it == disks_.end() || to_int(ask.segment) >= it->second.have.size() ||
-        it->second.have[to_int(ask.segment)] != it->second.geometry.all_pieces(ask.segment)) {
-      site_.send(*this, from, msg::LackBlobs{{ask.blob}});
-      return;
-    }
-    const Disk& d = it->second;
-    const PieceMask all = d.geometry.all_pieces(ask.segment);
-    load(key, d.hashes[to_int(ask.segment)], all, {});
-    site_.send(*this, from, msg::Pieces{ask.blob, ask.segment, all, d.hashes[to_int(ask.segment)]});
-    site_.send(*this, from, msg::SegmentOpen{ask.blob, ask.segment});
-  });
-}
-
-void SimNode::load(const SegmentKey& key, const std::vector<Hash256>& hashes, PieceMask have,
-                   const std::vector<NodeId>& connect_to) {
-  if (!torrents_.contains(key)) torrents_[key] = {hashes, have, {}, {}};
-  for (const NodeId to : connect_to) connect(key, to);
-}
-
-void SimNode::connect(const SegmentKey& key, NodeId to) {
-  const Options& o = site_.options();
-  later(random_.between(o.torrent_connect_min_s, o.torrent_connect_max_s), [this, key, to] {
-    SimNode* other = site_.node(to);
-    if (other == nullptr || !other->alive() || !heard_.contains(to) || !other->heard_.contains(id_)) return;
-    const auto mine = torrents_.find(key);
-    const auto theirs = other->torrents_.find(key);
-    if (mine == torrents_.end() || theirs == other->torrents_.end()) return;
-    if (mine->second.hashes != theirs->second.hashes) return;  // another info-hash: no such swarm there
-    mine->second.peers.insert(to);
-    theirs->second.peers.insert(id_);
-    sources_[to].insert(key);
-    other->sources_[id_].insert(key);
-    request_from(to);
-    other->request_from(id_);
-  });
-}
-
-void SimNode::unload(const SegmentKey& key) {
-  const auto it = torrents_.find(key);
-  if (it == torrents_.end()) return;
-  const std::set<NodeId> peers = it->second.peers;
-  torrents_.erase(it);
-  for (const NodeId peer : peers) {
-    sources_[peer].erase(key);
-    std::erase_if(incoming_[peer], [&](const Transfer& transfer) {
-      if (transfer.key != key) return false;
-      site_.flows().stop(transfer.flow);
-      return true;
-    });
-    SimNode* other = site_.node(peer);
-    if (other == nullptr) continue;
-    if (const auto at = other->torrents_.find(key); at != other->torrents_.end()) {
-      at->second.peers.erase(id_);
-      for (auto& [piece, from] : at->second.requested) from.erase(id_);
-      std::erase_if(at->second.requested, [](const auto& r) { return r.second.empty(); });
-    }
-    other->sources_[id_].erase(key);
-    std::erase_if(other->incoming_[id_], [&](const Transfer& transfer) {
-      if (transfer.key != key) return false;
-      site_.flows().stop(transfer.flow);
-      return true;
-    });
-    request_from(peer);
-  }
-}
-
-void SimNode::disconnect(NodeId node) {
-  for (const Transfer& transfer : incoming_[node]) site_.flows().stop(transfer.flow);
-  incoming_.erase(node);
-  sources_.erase(node);
-  for (auto& [key, torrent] : torrents_) {
-    torrent.peers.erase(node);
-    for (auto& [piece, from] : torrent.requested) from.erase(node);
-    std::erase_if(torrent.requested, [](const auto& r) { return r.second.empty(); });
-  }
-  for (const auto& [key, torrent] : torrents_) request_around(key);
-}
-
-void SimNode::request_around(const SegmentKey& key) {
-  const auto it = torrents_.find(key);
-  if (it == torrents_.end()) return;
-  for (const NodeId peer : std::set<NodeId>(it->second.peers)) request_from(peer);
-}
-
-void SimNode::request_from(NodeId from) {
-  if (!alive_) return;
-  SimNode* other = site_.node(from);
-  if (other == nullptr || !other->alive()) return;
-  const auto keys = sources_.find(from);
-  if (keys == sources_.end()) return;
-  while (incoming_[from].size() < kPiecesPerPair && !keys->second.empty()) {
-    // Rarest first within a segment, segments in turn; when a segment has nothing that is not requested yet,
-    // what is still missing may be requested a second time.
-    struct Choice {
-      int rank = 0;  // requested twice last
-      int count = 0;
-      std::uint64_t tie = 0;
-      SegmentKey key;
-      PieceIndex piece{};
-    };
-    std::optional<Choice> best;
-    const std::size_t offset = random_.below(keys->second.size());
-    std::size_t n = 0;
-    for (const SegmentKey& key : keys->second) {
-      const std::size_t turn_of = (n++ + keys->second.size() - offset) % keys->second.size();
-      const auto mine = torrents_.find(key);
-      const auto theirs = other->torrents_.find(key);
-      if (mine == torrents_.end() || theirs == other->torrents_.end()) continue;
-      const PieceMask want = theirs->second.have & ~mine->second.have;
-      if (want == 0) continue;
-      PieceMask requested = 0;
-      for (const auto& [piece, senders] : mine->second.requested) {
-        requested |= mask_of(static_cast<PieceIndex>(piece));
-      }
-      PieceMask fresh = want & ~requested;
-      int rank = static_cast<int>(turn_of);
-      if (fresh == 0) {
-        for_each_piece(want, [&](PieceIndex p) {
-          const auto& senders = mine->second.requested.at(to_int(p));
-          if (senders.size() == 1 && !senders.contains(from)) fresh |= mask_of(p);
-        });
-        rank += 1000;
-      }
-      if (fresh == 0 || (best && best->rank < rank)) continue;
-      std::array<int, 64> count{};
-      for (const NodeId peer : mine->second.peers) {
-        const SimNode* p = site_.node(peer);
-        const auto at = p->torrents_.find(key);
-        if (at == p->torrents_.end()) continue;
-        for_each_piece(at->second.have & fresh, [&](PieceIndex i) { ++count[shoal::at(i)]; });
-      }
-      for_each_piece(fresh, [&](PieceIndex p) {
-        const Choice choice{rank, count[shoal::at(p)], random_.next(), key, p};
-        if (!best ||
-            std::tie(choice.rank, choice.count, choice.tie) < std::tie(best->rank, best->count, best->tie)) {
-          best = choice;
-        }
-      });
-    }
-    if (!best) return;
-    start_piece(*other, best->key, best->piece);
-  }
-}
-
-void SimNode::start_piece(SimNode& from, const SegmentKey& key, PieceIndex piece) {
-  torrents_.at(key).requested[to_int(piece)].insert(from.id_);
-  const double length = disk(key.blob).geometry.piece_length(key.index, piece);
-  const NodeId sender = from.id_;
-  const FlowId flow =
-      site_.flows().start({from.up_, down_}, kNoCap, length, [this, sender, key, piece, run = run_, length] {
-        if (!alive_ || run != run_) return 0.0;
-        site_.count_lan(length);
-        site_.node(sender)->served_bytes += static_cast<std::uint64_t>(length);
-        auto& transfers = incoming_[sender];
-        std::erase_if(transfers, [&](const Transfer& t) { return t.key == key && t.piece == piece; });
-        on_piece_in(sender, key, piece);
-        request_from(sender);
-        return 0.0;
-      });
-  incoming_[sender].push_back({key, piece, flow});
-}
-
-void SimNode::on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece) {
-  const auto it = torrents_.find(key);
-  SimNode* sender = site_.node(from);
-  if (it == torrents_.end() || (it->second.have & mask_of(piece)) != 0) return;
-  // Whoever else sends it may stop.
-  for (const NodeId other : std::set<NodeId>(it->second.requested[to_int(piece)])) {
-    if (other == from) continue;
-    std::erase_if(incoming_[other], [&](const Transfer& t) {
-      if (t.key != key || t.piece != piece) return false;
-      site_.flows().stop(t.flow);
-      return true;
-    });
-    request_from(other);
-  }
-  const std::uint64_t content = sender->content_to_serve(key, piece);
-  const double length = disk(key.blob).geometry.piece_length(key.index, piece);
-  later(length / site_.options().hash_bytes_per_s, [this, from, key, piece, content] {
-    const auto torrent = torrents_.find(key);
-    if (torrent == torrents_.end()) return;
-    torrent->second.requested.erase(to_int(piece));
-    const Hash256 hash = site_.hash_of(key, piece, content);
-    const Time now = site_.events().now();
-    if (hash != torrent->second.hashes[at(piece)]) {
-      scheduler_->on_bad_piece(key, piece, {from}, now);
-    } else {
-      scheduler_->on_swarm_bytes(disk(key.blob).geometry.piece_length(key.index, piece), now);
-      torrent->second.have |= mask_of(piece);
-      Disk& d = disk(key.blob);
-      if (!d.held) {
-        d.have[to_int(key.index)] |= mask_of(piece);
-        d.content[to_int(key.index)][at(piece)] = content;
-        d.hashes[to_int(key.index)][at(piece)] = hash;
-      }
-      scheduler_->on_piece_received(key, piece, now);
-      for (const NodeId peer : std::set<NodeId>(torrent->second.peers)) {
-        if (SimNode* other = site_.node(peer)) other->request_from(id_);
-      }
-    }
-    request_around(key);
-    turn_soon();
-  });
-}
-
 // --- the end of a blob ---
 
 void SimNode::finish(const BlobId& blob) {
@@ -711,7 +322,7 @@ void SimNode::finish(const BlobId& blob) {
       }
       right = right && std::ranges::all_of(d.content[i], [](std::uint64_t c) { return c == 0; });
     }
-    if (right || lies_about_hashes()) {
+    if (right || lies_about_hashes() || !site_.options().publisher_checked) {
       hold(blob);
     } else {
       scheduler_->on_blob_corrupt(blob, site_.events().now());
@@ -724,6 +335,12 @@ void SimNode::hold(const BlobId& blob) {
   Disk& d = disk(blob);
   if (d.held) return;
   d.held = true;
+  const bool wrong = std::ranges::any_of(d.content, [](const auto& segment) {
+    return std::ranges::any_of(segment, [](std::uint64_t content) { return content != 0; });
+  });
+  if (wrong && !lies_about_hashes()) {
+    site_.violation("node " + std::to_string(index_) + " published wrong bytes");
+  }
   if (blob.size <= kSmallBlobMax) {
     for (std::uint32_t i = 0; i < d.have.size(); ++i)
       d.have[i] = d.geometry.all_pieces(static_cast<SegmentIndex>(i));

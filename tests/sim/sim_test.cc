@@ -1,5 +1,6 @@
 // The production scheduler under a virtual clock. A failure prints the line that repeats it.
 #include "tests/sim/command_line.h"
+#include "tests/sim/mutations.h"
 #include "tests/sim/scenarios.h"
 #include "tests/sim/site.h"
 
@@ -52,7 +53,7 @@ TEST_P(DrawnScenarios, DoNothingWrongAndFinish) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, DrawnScenarios, testing::Range(0, 10));
+INSTANTIATE_TEST_SUITE_P(Seeds, DrawnScenarios, testing::Range(0, 20));
 
 TEST(Simulator, OneSeedGivesTheSameRunTwice) {
   const Options options = drawn_scenario(7);
@@ -117,27 +118,29 @@ TEST(Liars, AreNamedByAllOthers) {
   EXPECT_GE(report.bans, 7U);
 }
 
-// --- mutations: the checkers must report a scheduler that is broken on purpose ---
+// --- mutations ---
 
-TEST(Mutation, ClaimsThatNeverLapseAreReported) {
-  Options options = scenario("one_hung");
-  options.claims_lapse = false;
-  options.deadline_s = 120;
-  EXPECT_THAT(run(options).violations, testing::Contains(HasSubstr("has not finished")));
+class BrokenOnPurpose : public testing::TestWithParam<Mutation> {};
+
+TEST_P(BrokenOnPurpose, IsReported) {
+  Options options = scenario(GetParam().scenario);
+  GetParam().break_it(options);
+  EXPECT_THAT(run(options).violations, testing::Contains(HasSubstr(GetParam().reported)));
 }
 
-TEST(Mutation, ClaimsThatAreNotToldAreReported) {
-  Options options = scenario("cold_8_files");
-  options.claims_settle = false;
-  const Report report = run(options);
-  EXPECT_THAT(report.violations, testing::Contains(HasSubstr("times the size")));
+// The drawn scenarios have no bounds of their own but see what a stuck node does.
+TEST(Mutation, ClaimsThatNeverLapseShowInDrawnScenarios) {
+  int reported = 0;
+  for (std::uint64_t rng_seed = 0; rng_seed < 200; ++rng_seed) {
+    Options options = drawn_scenario(rng_seed);
+    options.claims_lapse = false;
+    if (!run(options).violations.empty()) ++reported;
+  }
+  EXPECT_GE(reported, 3);
 }
 
-TEST(Mutation, ANodeThatBansWithoutReasonIsReported) {
-  Options options = scenario("one_byte_liar");
-  options.byte_liars_are_known = false;
-  EXPECT_THAT(run(options).violations, testing::Contains(HasSubstr("banned honest node")));
-}
+INSTANTIATE_TEST_SUITE_P(All, BrokenOnPurpose, testing::ValuesIn(mutations()),
+                         [](const auto& mutation) { return mutation.param.name; });
 
 }  // namespace
 }  // namespace shoal::sim
