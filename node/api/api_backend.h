@@ -172,8 +172,9 @@ class ApiBackend {
   // Starts a pull and answers its id at once; resolving the revision, and its failure, show in PullStatus. A
   // pull equal to a running one may answer that one's id.
   virtual void start_pull(PullRequest request, Reply<PullId> reply) = 0;
-  // Running or ended. Errors: not_found.
-  virtual void pull(PullId id, Reply<PullDetail> reply) = 0;
+  // Running or ended. With `wait` the answer comes when the pull ends or the time is over; at once when too
+  // many wait already. Errors: not_found.
+  virtual void pull(PullId id, std::chrono::milliseconds wait, Reply<PullDetail> reply) = 0;
   // Newest first.
   virtual void pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) = 0;
   // Keeps the verified pieces. Errors: not_found. Cancelling an ended pull does nothing.

@@ -247,6 +247,17 @@ Result<std::size_t> read_limit(const HttpRequest& request, std::size_t normal, s
   return limit;
 }
 
+Result<std::chrono::milliseconds> read_wait(const HttpRequest& request) {
+  const auto text = request.query_value("wait_ms");
+  if (!text) return std::chrono::milliseconds(0);
+  std::int64_t wait = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), wait);
+  if (error != std::errc{} || end != text->data() + text->size() || wait < 0 || wait > kWaitMax.count()) {
+    return bad("'wait_ms' must be a number from 0 to " + std::to_string(kWaitMax.count()));
+  }
+  return std::chrono::milliseconds(wait);
+}
+
 Result<RepoFilter> read_repo_filter(const HttpRequest& request) {
   RepoFilter out;
   if (auto name = request.query_value("repo")) {

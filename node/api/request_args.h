@@ -44,6 +44,11 @@ struct LoadRequest {
                                        std::initializer_list<std::string_view> known);
 [[nodiscard]] Result<std::size_t> read_limit(const HttpRequest& request, std::size_t normal, std::size_t max);
 
+// How long an answer may be held back until there is something to say; 0 when not asked for. Well below
+// HttpServerOptions::handler_timeout and the patience of proxies.
+inline constexpr std::chrono::milliseconds kWaitMax{30'000};
+[[nodiscard]] Result<std::chrono::milliseconds> read_wait(const HttpRequest& request);
+
 struct RepoFilter {
   std::optional<std::string> repo;
   std::optional<RepoType> type;

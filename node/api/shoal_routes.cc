@@ -102,7 +102,7 @@ void add_pull_routes(Router& router, ApiBackend& backend) {
              });
   router.add("GET", "/shoal/v1/pulls/{id}",
              [&backend](const HttpRequest& r, const PathParams& p, Responder respond) {
-               if (auto known = check_query(r, {"files", "limit"}); !known)
+               if (auto known = check_query(r, {"files", "limit", "wait_ms"}); !known)
                  return respond(error_answer(known.error()));
                const auto id = read_id(p.at("id"));
                if (!id) return respond(error_answer(id.error()));
@@ -110,12 +110,15 @@ void add_pull_routes(Router& router, ApiBackend& backend) {
                if (!choice) return respond(error_answer(choice.error()));
                const auto limit = read_limit(r, kRowsNormal, kRowsMax);
                if (!limit) return respond(error_answer(limit.error()));
-               const WallTime at = backend.snapshot()->at;
-               backend.pull(PullId{*id},
-                            reply_with<PullDetail>(std::move(respond), [choice = *choice, limit = *limit,
-                                                                        at](const PullDetail& detail) {
-                              return json_answer(200, dump(pull_detail_json(detail, choice, limit, at)));
-                            }));
+               const auto wait = read_wait(r);
+               if (!wait) return respond(error_answer(wait.error()));
+               backend.pull(
+                   PullId{*id}, *wait,
+                   reply_with<PullDetail>(std::move(respond), [&backend, choice = *choice,
+                                                               limit = *limit](const PullDetail& detail) {
+                     const WallTime at = backend.snapshot()->at;
+                     return json_answer(200, dump(pull_detail_json(detail, choice, limit, at)));
+                   }));
              });
   router.add("DELETE", "/shoal/v1/pulls/{id}",
              [&backend](const HttpRequest&, const PathParams& p, Responder respond) {

@@ -40,10 +40,11 @@ Json pull_body(const PullArgs& args) {
   return body;
 }
 
-std::string pull_path(std::int64_t id, std::uint64_t files) {
+// The daemon holds the answer back until the pull ends or `wait` is over.
+std::string pull_path(std::int64_t id, std::uint64_t files, std::chrono::milliseconds wait) {
   const char* choice = files <= kFilesFollowed ? "all" : "active";
   return "/shoal/v1/pulls/" + std::to_string(id) + "?files=" + choice +
-         "&limit=" + std::to_string(kFilesFollowed);
+         "&limit=" + std::to_string(kFilesFollowed) + "&wait_ms=" + std::to_string(wait.count());
 }
 
 ExitStatus finish(const Session& session, const PullView& pull, const Json& body, std::int64_t seconds) {
@@ -83,9 +84,11 @@ ExitStatus follow(Session& session, std::int64_t id, const std::string& repo) {
   const auto begin = Clock::now();
   auto last_answer = begin;
   std::uint64_t files = 0;
+  std::chrono::milliseconds wait{0};  // the first answer comes at once
   reporter->started(id, repo);
   while (true) {
-    const ApiAnswer answer = session.api.get(pull_path(id, files));
+    const auto asked = Clock::now();
+    const ApiAnswer answer = session.api.get(pull_path(id, files, wait));
     const auto now = Clock::now();
     if (Interrupts::interrupted()) detach(session, *reporter, id, repo);
     if (answer.ok()) {
@@ -104,7 +107,10 @@ ExitStatus follow(Session& session, std::int64_t id, const std::string& repo) {
     } else {
       reporter->lost("shoald does not answer; waiting for it");
     }
-    Interrupts::wait(reporter->interval());
+    // What is left of the interval: a daemon that many wait at, or that does not answer, answers at once.
+    const auto rest = (answer.ok() ? wait : reporter->interval()) - (now - asked);
+    wait = reporter->interval();
+    if (rest > Clock::duration::zero()) Interrupts::wait(std::chrono::ceil<std::chrono::milliseconds>(rest));
     if (Interrupts::interrupted()) detach(session, *reporter, id, repo);
   }
 }

@@ -26,7 +26,7 @@ class PullReporter {
   virtual void lost(const std::string& text) = 0;
   // The pull ended, or the reader goes away: nothing live may stay behind.
   virtual void finish() {}
-  // How long to wait before asking again.
+  // How often it wants to be told of progress; the end is told at once.
   [[nodiscard]] virtual std::chrono::milliseconds interval() const { return std::chrono::milliseconds(500); }
 };
 

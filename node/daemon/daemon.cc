@@ -328,6 +328,7 @@ Result<void> Daemon::open_swarm() {
   fetcher_ =
       std::make_unique<Fetcher>(loop_, *store_, *swarm_, *hub_, *seeder_, self_, limits, std::move(listener));
   pulls_->set_fetcher(*fetcher_);
+  pulls_->set_on_ended([this](PullId id) { end_watch_.ended(id); });
   for (const BlobId& blob : held_) {
     if (rules_.shareable(blob)) fetcher_->scheduler().on_held(blob);
   }

@@ -10,6 +10,7 @@
 #include "node/config/config.h"
 #include "node/core/site_wan_limit.h"
 #include "node/core/status.h"
+#include "node/daemon/end_watch.h"
 #include "node/daemon/endpoint_service.h"
 #include "node/daemon/event_log.h"
 #include "node/daemon/evictor.h"
@@ -63,7 +64,7 @@ class Daemon final : public ApiBackend {
   void info(Reply<NodeInfo> reply) override;
   void doctor(Reply<std::vector<DoctorCheck>> reply) override;
   void start_pull(PullRequest request, Reply<PullId> reply) override;
-  void pull(PullId id, Reply<PullDetail> reply) override;
+  void pull(PullId id, std::chrono::milliseconds wait, Reply<PullDetail> reply) override;
   void pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) override;
   void cancel_pull(PullId id, Reply<void> reply) override;
   void status(std::optional<std::string> repo, std::optional<RepoType> type, std::size_t limit,
@@ -104,6 +105,7 @@ class Daemon final : public ApiBackend {
   void send_heartbeats();
   void look_at_disk(Time now);
   void publish_status(Time now);
+  void answer_pull(PullId id, const Reply<PullDetail>& reply);
   // Runs `then` once a status made after this call is in shoal.db and in the snapshot.
   void after_recording(std::function<void()> then);
   void on_message(NodeId from, Message message);
@@ -122,6 +124,7 @@ class Daemon final : public ApiBackend {
   UniqueFd state_lock_;
 
   Loop loop_;
+  EndWatch end_watch_{loop_};
   EventLog events_;
   ShareRules rules_;
   LoadSampler load_sampler_;

@@ -86,20 +86,29 @@ void Daemon::start_pull(PullRequest request, Reply<PullId> reply) {
   });
 }
 
-void Daemon::pull(PullId id, Reply<PullDetail> reply) {
-  loop_.post([this, id, reply = std::move(reply)] {
-    if (auto detail = pulls_->detail(id, std::chrono::steady_clock::now())) {
-      // Whoever hears that a pull ended finds it ended in SQL, too.
-      if (detail->pull.finished_at.ms != 0 && (!pulls_->recorded(id) || recording_) && !stopping_) {
-        after_recording([reply, detail = std::move(*detail)] { reply(detail); });
-      } else {
-        reply(std::move(*detail));
-      }
-    } else {
-      reply(shoal::fail(Code::not_found,
-                        "there is no pull " + std::to_string(to_int(id)) + " (only recent ones are kept)"));
+void Daemon::pull(PullId id, std::chrono::milliseconds wait, Reply<PullDetail> reply) {
+  loop_.post([this, id, wait, reply = std::move(reply)] {
+    if (wait.count() > 0 && pulls_->is_running(id) && !stopping_ &&
+        end_watch_.wait(id, wait, [this, id, reply] { answer_pull(id, reply); })) {
+      return;
     }
+    answer_pull(id, reply);
   });
+}
+
+void Daemon::answer_pull(PullId id, const Reply<PullDetail>& reply) {
+  auto detail = pulls_->detail(id, std::chrono::steady_clock::now());
+  if (!detail) {
+    reply(shoal::fail(Code::not_found,
+                      "there is no pull " + std::to_string(to_int(id)) + " (only recent ones are kept)"));
+    return;
+  }
+  // Whoever hears that a pull ended finds it ended in SQL, too.
+  if (detail->pull.finished_at.ms != 0 && (!pulls_->recorded(id) || recording_) && !stopping_) {
+    after_recording([reply, detail = std::move(*detail)] { reply(detail); });
+  } else {
+    reply(std::move(*detail));
+  }
 }
 
 void Daemon::pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) {

@@ -553,6 +553,7 @@ void Pulls::end(Pull& pull, PullState state, std::optional<Error> error) {
     }
   }
   release(s.id);
+  on_ended_(s.id);
   const auto joint = joints_.find({s.repo, s.commit_id});
   if (joint != joints_.end() && joint->second.pull == s.id) joints_.erase(joint);
   // Only so many ended pulls are worth the memory; shoal.db keeps more.

@@ -53,6 +53,8 @@ class Pulls {
         std::uint64_t free_space_floor, OnAccess on_access, OnUnwanted on_unwanted);
   void set_fetcher(Fetcher& fetcher) { fetcher_ = &fetcher; }
   void set_evictor(Evictor& evictor) { evictor_ = &evictor; }
+  // Told of each pull that ends, in the middle of the change.
+  void set_on_ended(std::function<void(PullId)> on_ended) { on_ended_ = std::move(on_ended); }
 
   void start(PullRequest request, std::function<void(Result<PullId>)> reply);
   // Goes on with a pull of a former run.
@@ -71,6 +73,11 @@ class Pulls {
   [[nodiscard]] std::optional<PullDetail> detail(PullId id, Time now);
   // Bytes that running pulls have still to write to the disk.
   [[nodiscard]] std::uint64_t outstanding();
+  // Known and not ended.
+  [[nodiscard]] bool is_running(PullId id) const {
+    const auto it = pulls_.find(id);
+    return it != pulls_.end() && it->second.status.finished_at.ms == 0;
+  }
   // Whether the end of this pull was in a snapshot.
   [[nodiscard]] bool recorded(PullId id) const {
     const auto it = pulls_.find(id);
@@ -140,6 +147,7 @@ class Pulls {
   const std::uint64_t free_space_floor_;  // bytes
   OnAccess on_access_;
   OnUnwanted on_unwanted_;
+  std::function<void(PullId)> on_ended_ = [](PullId) {};
   Fetcher* fetcher_ = nullptr;
   Evictor* evictor_ = nullptr;
   std::map<PullId, Pull> pulls_;

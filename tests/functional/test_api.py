@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """node/api/openapi.json is held against real answers, and the monitoring files against the real metrics."""
 
+import datetime
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 
@@ -134,6 +136,27 @@ class OpenApi(harness.FunctionalTest):
                 if path.startswith(("/shoal/", "/healthz", "/metrics")):
                     routes.add((method, path.replace("...}", "}")))
         self.assertEqual(routes, documented - {("GET", "/shoal/v1/openapi.json")})
+
+    def test_a_client_hears_of_the_end_of_a_pull_at_once(self):
+        hub = self.hub()
+        hub.add_repo("acme/tiny", size="12MiB", shards=1)
+        hub.rate(4 * MIB)
+        node = self.node("one", hub).start()
+        pull = f"/shoal/v1/pulls/{json.loads(self.call(node, 'POST', '/shoal/v1/pulls', {'repo': 'acme/tiny'})[1])['id']}"
+        begin = time.monotonic()
+        state = json.loads(self.call(node, "GET", f"{pull}?files=none&wait_ms=300")[1])["state"]
+        self.assertIn(state, ("resolving", "running"))
+        self.assertGreaterEqual(time.monotonic() - begin, 0.3)
+        # From now on without a gap: whoever waits is answered when it ends, not when the time is over.
+        ended = json.loads(self.call(node, "GET", f"{pull}?files=none&wait_ms=30000")[1])
+        answered = time.time()
+        self.assertEqual("done", ended["state"])
+        finished = datetime.datetime.fromisoformat(ended["finished_at"].replace("Z", "+00:00")).timestamp()
+        self.assertLess(answered - finished, 0.4)
+        # An ended one has nothing to wait for.
+        begin = time.monotonic()
+        self.call(node, "GET", f"{pull}?wait_ms=30000")
+        self.assertLess(time.monotonic() - begin, 5)
 
     def check_monitoring_files(self, text):
         """Every metric that the dashboard and the alert rules name is there."""

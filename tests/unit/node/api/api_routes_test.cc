@@ -127,6 +127,22 @@ TEST_F(ApiRoutesTest, APullIsShownWithItsFilesUnderColumnNames) {
   EXPECT_EQ(get("/shoal/v1/pulls/7?limit=1").body["truncated"], true);
 }
 
+TEST_F(ApiRoutesTest, AClientMayWaitForTheEndOfAPullUpToThirtySeconds) {
+  backend_.pull_answers = {fake_pull(7, PullState::running, 1000, 415)};
+  for (const char* query : {"", "?wait_ms=0", "?wait_ms=500", "?files=none&wait_ms=30000"}) {
+    EXPECT_EQ(get(std::string("/shoal/v1/pulls/7") + query).status, 200U) << query;
+  }
+  for (const char* wrong : {"30001", "-1", "x", "", "1s", "99999999999999999999"}) {
+    const auto answer = get(std::string("/shoal/v1/pulls/7?wait_ms=") + wrong);
+    EXPECT_EQ(answer.status, 400U) << wrong;
+    EXPECT_EQ(answer.message(), "'wait_ms' must be a number from 0 to 30000");
+  }
+  const std::scoped_lock lock(backend_.mutex);
+  using std::chrono::milliseconds;
+  EXPECT_EQ(backend_.waits,
+            (std::vector{milliseconds(0), milliseconds(0), milliseconds(500), milliseconds(30'000)}));
+}
+
 TEST_F(ApiRoutesTest, PullsThatDoNotExistOrHaveNoNumberAreRefused) {
   EXPECT_EQ(get("/shoal/v1/pulls/9").status, 404U);
   EXPECT_EQ(get("/shoal/v1/pulls/0").status, 400U);

@@ -3,6 +3,7 @@
 
 #include "node/api/api_backend.h"
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -72,6 +73,7 @@ class FakeBackend : public ApiBackend {
 
   // What was asked.
   std::vector<PullRequest> pull_requests;
+  std::vector<std::chrono::milliseconds> waits;  // of questions for a pull
   std::vector<std::int64_t> cancelled;
   std::vector<SeedRequest> seed_requests;
   std::vector<std::optional<RepoRef>> verify_requests;
@@ -113,10 +115,11 @@ class FakeBackend : public ApiBackend {
     }
     answer(reply, PullId{7});
   }
-  void pull(PullId id, Reply<PullDetail> reply) override {
+  void pull(PullId id, std::chrono::milliseconds wait, Reply<PullDetail> reply) override {
     std::optional<PullDetail> next;
     {
       const std::scoped_lock lock(mutex);
+      waits.push_back(wait);
       if (!pull_answers.empty() && pull_answers.front().pull.id == id) {
         next = pull_answers.front();
         if (pull_answers.size() > 1) pull_answers.pop_front();
