@@ -65,8 +65,9 @@ void Daemon::doctor(Reply<std::vector<DoctorCheck>> reply) {
                         info ? Result<void>{} : Result<void>(shoal::fail(info.error()));
                     loop_.post([this, reply, answer] {
                       loop_.run(
-                          [lsd = config_.lsd, hub = config_.hub, token = has_token_, answer] {
-                            auto checks = check_surroundings(lsd);
+                          [lsd = config_.lsd, swarm = Endpoint{config_.swarm.address, swarm_->port()},
+                           hub = config_.hub, token = has_token_, answer] {
+                            auto checks = check_surroundings(lsd, swarm);
                             checks.insert(checks.begin(), judge_hub(hub, token, answer));
                             return checks;
                           },

@@ -1,54 +1,17 @@
 #include "node/daemon/self_check.h"
 
-#include "storage/file.h"
+#include "node/daemon/network_check.h"
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <string>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/timex.h>
 
 namespace shoal {
 namespace {
 
-// BEP 14: local service discovery.
-constexpr const char* kLsdGroup = "239.192.152.143";
-constexpr std::uint16_t kLsdPort = 6771;
 // Neighbours, slices, blobs and the database together stay below (docs/architecture.md).
 constexpr rlim_t kFilesEnough = 1024;
-
-// Connecting a UDP socket sends nothing: the kernel only chooses the way, or says that there is none.
-DoctorCheck check_multicast(bool lsd) {
-  if (!lsd) return {"multicast", "ok", "discovery is off (lsd = false); neighbours come from `peer`"};
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in group{};
-  group.sin_family = AF_INET;
-  group.sin_port = htons(kLsdPort);
-  inet_pton(AF_INET, kLsdGroup, &group.sin_addr);
-  sockaddr_in own{};
-  socklen_t length = sizeof(own);
-  if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&group), sizeof(group)) != 0 ||
-      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &length) != 0) {
-    return {"multicast", "warning",
-            std::string("no way to ") + kLsdGroup + " (" + std::strerror(errno) +
-                "), so neighbours are not found by themselves; name one with `peer`"};
-  }
-  std::array<char, INET_ADDRSTRLEN> text{};
-  inet_ntop(AF_INET, &own.sin_addr, text.data(), text.size());
-  if ((ntohl(own.sin_addr.s_addr) >> 24U) == 127) {
-    return {"multicast", "warning",
-            "the way to " + std::string(kLsdGroup) +
-                " ends at this machine, so neighbours are not found by themselves; name one with `peer`"};
-  }
-  return {"multicast", "ok",
-          std::string("discovery goes out by ") + text.data() + " to " + kLsdGroup + ":" +
-              std::to_string(kLsdPort)};
-}
 
 // A wrong clock breaks TLS and the expiry of signed URLs.
 DoctorCheck check_clock() {
@@ -74,8 +37,8 @@ DoctorCheck check_files() {
 
 }  // namespace
 
-std::vector<DoctorCheck> check_surroundings(bool lsd) {
-  return {check_multicast(lsd), check_clock(), check_files()};
+std::vector<DoctorCheck> check_surroundings(bool lsd, const Endpoint& swarm) {
+  return {check_swarm_port(swarm), check_multicast(lsd), check_clock(), check_files()};
 }
 
 DoctorCheck judge_hub(const std::string& hub, bool has_token, const Result<void>& answer) {

@@ -1,11 +1,15 @@
 #include "node/daemon/self_check.h"
 
+#include "node/daemon/network_check.h"
 #include "node/daemon/write_times.h"
+#include "storage/file.h"
 
 #include <chrono>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace shoal {
 namespace {
@@ -32,10 +36,33 @@ TEST(SelfCheck, ARefusedTokenAndAnUnreachableHubAreBad) {
 }
 
 TEST(SelfCheck, EveryCheckHasAResultAndASentence) {
-  for (const DoctorCheck& check : check_surroundings(true)) {
+  for (const DoctorCheck& check : check_surroundings(true, {"127.0.0.1", 1})) {
     EXPECT_THAT(check.result, testing::AnyOf("ok", "warning", "bad")) << check.check;
     EXPECT_FALSE(check.text.empty()) << check.check;
   }
+}
+
+TEST(SelfCheck, APortThatNobodyListensAtIsBad) {
+  const DoctorCheck closed = check_swarm_port({"127.0.0.1", 1});
+  EXPECT_EQ(closed.result, "bad");
+  EXPECT_THAT(closed.text, HasSubstr("127.0.0.1:1 (Connection refused)"));
+  EXPECT_EQ(check_swarm_port({"nowhere", 1}).result, "warning");
+}
+
+TEST(SelfCheck, APortThatAnswersIsFine) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(any);
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), length), 0);
+  ASSERT_EQ(::listen(fd.get(), 1), 0);
+  ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&any), &length), 0);
+  EXPECT_EQ(check_swarm_port({"127.0.0.1", ntohs(any.sin_port)}).result, "ok");
+}
+
+TEST(SelfCheck, WithoutDiscoveryMulticastDoesNotMatter) {
+  EXPECT_EQ(check_multicast(false).result, "ok");
 }
 
 // A sink that keeps the processor busy for as long as it is told.
