@@ -1,5 +1,5 @@
 // The page: what the node says, drawn as it comes. One stream brings what changes every second, another one events;
-// lists are asked for once and when an event says that they changed.
+// lists are asked for at the start, when the connection comes back, and when what the streams say changed them.
 
 import {$, setAttribute, setText} from '/page/dom.js';
 import {get, NeedsToken, setToken} from '/page/api.js';
@@ -13,11 +13,15 @@ import {addEvent, renderEvents, setEvents, startEvents} from '/page/events.js';
 
 const SECONDS_SPAN = 600_000;
 const MINUTES_SPAN = 86_400_000;
-const REPOS_PAUSE_MS = 3000;  // a pull of 10,000 small files would otherwise ask 10,000 times
+const REPOS_PAUSE_MS = 2000;  // between two questions for the repos: a pull of 10,000 small files would ask 10,000 times
+const RETRY_MS = 3000;
 // Events after which the list of repos looks different.
 const REPO_EVENTS = new Set(['file_held', 'pull_done', 'pull_started', 'pull_failed', 'pull_cancelled', 'removed', 'seeded', 'verify_failed']);
 
-const state = {node: null, progress: null, pulls: new Map(), peers: new Map(), seconds: [], minutes: [], span: SECONDS_SPAN, detailsUnderWay: false};
+const state = {
+  node: null, progress: null, pulls: new Map(), peers: new Map(), seconds: [], minutes: [], span: SECONDS_SPAN,
+  detailsUnderWay: false, heldSeen: '', listsStale: false, eventsFollowed: false,
+};
 let plot;
 
 // Theme
@@ -125,16 +129,32 @@ function onProgress(progress) {
   const next = sample({at: progress.at, ...progress.load});
   if (!state.seconds.length || next.at > state.seconds.at(-1).at) state.seconds.push(next);
   if (state.seconds.length > 660) state.seconds.splice(0, state.seconds.length - 620);
+  // What this says is in the node's lists already; an event may be told before.
+  const held = [progress.blobs_held, progress.bytes_held, ...progress.pulls.map((p) => `${p.id} ${p.state} ${p.bytes_done}`)].join();
+  if (held !== state.heldSeen) reposSoon();
+  state.heldSeen = held;
   render();
   details();
 }
 
-let reposTimer = null;
+// Asks for the repos, not too often, and once more for what changed while an answer was on its way.
+const repos = {timer: null, stale: false, askedAt: 0};
+
 function reposSoon() {
-  reposTimer ??= setTimeout(() => {
-    reposTimer = null;
-    if (!document.hidden) refreshModels().then(render).catch(() => {});
-  }, REPOS_PAUSE_MS);
+  repos.stale = true;
+  repos.timer ??= setTimeout(refreshRepos, Math.max(0, repos.askedAt + REPOS_PAUSE_MS - Date.now()));
+}
+
+async function refreshRepos() {
+  if (!document.hidden) {
+    repos.stale = false;
+    repos.askedAt = Date.now();
+    await refreshModels().then(render, () => {
+      repos.stale = true;
+    });
+  }
+  repos.timer = null;
+  if (repos.stale && !document.hidden) reposSoon();
 }
 
 function onEvent(kind, row) {
@@ -151,6 +171,9 @@ function onConnection(what) {
   setAttribute($('connection'), 'class', `connection ${what}`);
   setText($('connection-text'), what === 'live' ? 'live' : 'no connection, trying again');
   document.body.classList.toggle('stale', what !== 'live');
+  // The node may be another one by now: restarted, upgraded.
+  if (what === 'lost') state.listsStale = true;
+  else if (state.listsStale) loadLists();
 }
 
 function askToken() {
@@ -172,14 +195,24 @@ async function loadRates() {
   render();
 }
 
-async function start() {
+async function loadEvents() {
+  setEvents((await get('events?limit=100')).events);
+  if (state.eventsFollowed) return;
+  state.eventsFollowed = true;
+  follow('events', onEvent, () => {});
+}
+
+// Each is drawn as it comes.
+async function loadLists() {
+  state.listsStale = false;
   const node = get('node').then((answer) => (state.node = answer));
   const peers = get('peers').then((answer) => answer.peers.forEach((p) => state.peers.set(p.node, p)));
-  const events = get('events?limit=100').then((answer) => setEvents(answer.events));
-  await Promise.all([node, peers, events, loadPulls(), loadRates(), refreshModels()]);
-  render();
-  follow('progress', (_, data) => onProgress(data), onConnection);
-  follow('events', onEvent, () => {});
+  const parts = [node, refreshModels(), peers, loadPulls(), loadEvents(), loadRates()];
+  for (const part of parts) part.then(render, () => {});
+  const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected');
+  if (!failed) return;
+  if (failed.reason instanceof NeedsToken) return askToken();
+  setTimeout(loadLists, RETRY_MS);
 }
 
 function startRange() {
@@ -192,14 +225,6 @@ function startRange() {
   };
   $('range-seconds').addEventListener('click', () => choose(SECONDS_SPAN));
   $('range-minutes').addEventListener('click', () => choose(MINUTES_SPAN));
-}
-
-function begin() {
-  start().catch((error) => {
-    if (error instanceof NeedsToken) return askToken();
-    onConnection('lost');
-    setTimeout(begin, 3000);
-  });
 }
 
 startTheme();
@@ -215,5 +240,7 @@ $('token-form').addEventListener('submit', (event) => {
 document.addEventListener('visibilitychange', () => {
   render();
   details();
+  if (repos.stale) reposSoon();
 });
-begin();
+loadLists();
+follow('progress', (_, data) => onProgress(data), onConnection);

@@ -117,11 +117,12 @@ function toggle(repo, key) {
 }
 
 export async function refreshModels() {
+  const before = new Map(repos.map((repo) => [keyOf(repo), repo.updated_at]));
   repos = (await get('repos')).repos;
   draw(true);
   for (const repo of repos) {
     const key = keyOf(repo);
-    if (opened.get(key) && repo.files_held < repo.files) load(repo, key).catch(() => {});
+    if (opened.get(key) && repo.updated_at !== before.get(key)) load(repo, key).catch(() => {});
   }
 }
 

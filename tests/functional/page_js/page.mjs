@@ -54,7 +54,7 @@ const scenarios = {
     await page.waitForSelector('article.pull');
     out.repo = await text('article.pull h3');
     // The map fills: two looks differ, and each colour is there that should be.
-    await page.waitForFunction(() => !/ 0 % from the Hub/.test(document.querySelector('canvas.map').getAttribute('aria-label')));
+    await page.waitForFunction(() => / [1-9]\d* % from the Hub/.test(document.querySelector('canvas.map').getAttribute('aria-label')));
     out.map_before = await mapColours();
     const label = await page.locator('canvas.map').first().getAttribute('aria-label');
     await page.waitForFunction((old) => document.querySelector('canvas.map')?.getAttribute('aria-label') !== old, label);
@@ -69,6 +69,9 @@ const scenarios = {
     out.expanded = await toggle.getAttribute('aria-expanded');
     await page.keyboard.press('Enter');
     out.collapsed = await toggle.getAttribute('aria-expanded');
+    // The model is in the list while it comes, and its files can be seen.
+    await page.locator('.repo-row button').first().click();
+    await page.waitForSelector('.file-row .path');
     // Rates and their range.
     await page.waitForSelector('svg.rates path.area');
     out.rates_label = await page.locator('svg.rates').getAttribute('aria-label');
@@ -113,7 +116,27 @@ const scenarios = {
     // The end of the pull is seen without a reload.
     await page.waitForSelector('.outcome.done', {timeout: 60_000});
     out.announced = await text('#announce');
+    // So is the model that came meanwhile, and its files that were opened while they came.
+    await page.waitForFunction(() => [...document.querySelectorAll('.repo-row .state')].some((e) => e.textContent === 'here'));
+    await page.waitForFunction(() => [...document.querySelectorAll('.file-row .state')].every((e) => e.textContent === 'here'));
+    out.model_files = await page.locator('.file-row .path').count();
+    await page.fill('#models-search', 'no such repo');
+    out.found_none = await page.locator('.repo-row').count();
+    await page.fill('#models-search', 'TINY');
+    out.found = await page.locator('.repo-row').count();
     return out;
+  },
+
+  // The node ends and starts again while the page is open; ARGUMENT is a file that appears when it is to be seen again.
+  async restart() {
+    await page.goto(url);
+    await page.waitForSelector('.connection.live');
+    console.error('open');
+    await page.waitForSelector('.connection.lost', {timeout: 60_000});
+    const lost = await text('#connection-text');
+    await page.waitForSelector('.connection.live', {timeout: 60_000});
+    await page.waitForFunction((repo) => [...document.querySelectorAll('.repo-row')].some((e) => e.textContent.includes(repo)), argument);
+    return {lost};
   },
 
   // A node with many files: how long until the list is there, and whether scrolling keeps up.
