@@ -58,44 +58,37 @@ class Asking(harness.FunctionalTest):
         harness.wait_until(the_same, "SQL or the API names the same", 10)
         return said
 
+    def one_pull(self, size, *faults, repo="acme/tiny", words=("--detach",), status=0, node=None, **spec):
+        """A Hub with one model and these faults, and a node that was told to pull it."""
+        hub = self.hub()
+        hub.add_repo(repo, size=size, shards=1, **spec)
+        if faults:
+            hub.faults(*faults)
+        puller = self.node("one", hub, **(node or {})).start()
+        puller.cli("pull", repo, *words, status=status)
+        return puller
+
 
 class Why(Asking):
     def test_the_wan_limit_of_the_node(self):
-        hub = self.hub()
-        hub.add_repo("acme/tiny", size="64MiB", shards=1)
-        node = self.node("one", hub, arguments=["--wan-rate-limit", "2MiB/s"]).start()
-        node.cli("pull", "acme/tiny", "--detach")
+        node = self.one_pull("64MiB", node={"arguments": ["--wan-rate-limit", "2MiB/s"]})
         self.why(node, "acme/tiny", "the WAN limit of this node, 2.0 MiB/s (wan_rate_limit)")
 
     def test_the_hub_limits_requests_until(self):
-        hub = self.hub()
-        hub.add_repo("acme/tiny", size="16MiB", shards=1)
-        hub.faults({"kind": "rate_limited", "on": "cdn", "seconds": 50})
-        node = self.node("one", hub).start()
-        node.cli("pull", "acme/tiny", "--detach")
+        node = self.one_pull("16MiB", {"kind": "rate_limited", "on": "cdn", "seconds": 50})
         said = self.why(node, "acme/tiny", "the Hub, which limits requests until", "s left)")
         self.assertRegex(said, r"until \d\d:\d\d:\d\d UTC \(\d+ s left\)")
 
     def test_a_hub_that_says_nothing_more(self):
-        hub = self.hub()
-        hub.add_repo("acme/tiny", size="16MiB", shards=1)
-        hub.faults({"kind": "stall", "after": 1000})
-        node = self.node("one", hub).start()
-        node.cli("pull", "acme/tiny", "--detach")
+        node = self.one_pull("16MiB", {"kind": "stall", "after": 1000})
         self.why(node, "acme/tiny", "the Hub, which sends nothing for")
 
     def test_a_gated_repo(self):
-        hub = self.hub()
-        hub.add_repo("acme/gated", size="4MiB", shards=1, gated="auto")
-        node = self.node("one", hub).start()
-        node.cli("pull", "acme/gated", status=5)
+        node = self.one_pull("4MiB", repo="acme/gated", words=(), status=5, gated="auto")
         self.why(node, "acme/gated", "failed", "token")
 
     def test_no_space(self):
-        hub = self.hub()
-        hub.add_repo("acme/huge", size="4MiB", shards=1, phantom="40TiB")
-        node = self.node("one", hub).start()
-        node.cli("pull", "acme/huge", status=7)
+        node = self.one_pull("4MiB", repo="acme/huge", words=(), status=7, phantom="40TiB")
         self.why(node, "acme/huge", "failed", "are free above the floor")
 
     def test_a_neighbour_that_fetches_it(self):
@@ -111,10 +104,7 @@ class Why(Asking):
         self.why(two, "acme/tiny", "neighbour fetcher, which fetches it from the Hub")
 
     def test_nobody_has_it_and_the_hub_may_not_be_asked(self):
-        hub = self.hub()
-        hub.add_repo("acme/tiny", size="4MiB", shards=1)
-        node = self.node("one", hub).start()
-        node.cli("pull", "acme/tiny", "--source", "lan", "--detach")
+        node = self.one_pull("4MiB", words=("--source", "lan", "--detach"))
         self.why(node, "acme/tiny", "a neighbour that has it (source is lan)")
 
     def test_a_slow_disk(self):
@@ -123,11 +113,8 @@ class Why(Asking):
         (self.work / "slow.c").write_text(SLOW_DISK)
         library = self.work / "slow.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, self.work / "slow.c"], check=True, timeout=60)
-        hub = self.hub()
-        hub.add_repo("acme/tiny", size="64MiB", shards=1)
         # The address sanitizer insists on being the first library; here it need not be.
-        node = self.node("one", hub, env={"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}).start()
-        node.cli("pull", "acme/tiny", "--detach")
+        node = self.one_pull("64MiB", node={"env": {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}})
         self.why(node, "acme/tiny", "this machine's disk: writing takes")
 
 
