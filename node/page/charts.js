@@ -39,8 +39,13 @@ export class RatePlot {
       this.width = Math.floor(entry.contentRect.width);
       this.draw();
     }).observe(parent);
-    this.svg.addEventListener('pointermove', (event) => this.point(event));
+    this.where = null;  // of the pointer, in pixels from the left
+    this.svg.addEventListener('pointermove', (event) => {
+      this.where = event.clientX - this.svg.getBoundingClientRect().left;
+      this.point();
+    });
     this.svg.addEventListener('pointerleave', () => {
+      this.where = null;
       this.hint.textContent = '';
       this.cursor?.remove();
     });
@@ -94,6 +99,7 @@ export class RatePlot {
     this.cursor = null;
     this.svg.setAttribute('viewBox', `0 0 ${this.width} ${HEIGHT}`);
     this.svg.replaceChildren(...parts);
+    this.point();
     const last = samples.at(-1);
     this.svg.setAttribute('aria-label', last
       ? `Rates over the last ${this.span > 3_600_000 ? '24 hours' : '10 minutes'}. Now ${rate(last.lan)} from neighbours, ` +
@@ -101,10 +107,11 @@ export class RatePlot {
       : 'Rates: nothing measured yet');
   }
 
-  point(event) {
-    if (!this.seen?.length) return;
-    const where = event.clientX - this.svg.getBoundingClientRect().left;
-    const nearest = this.seen.reduce((best, s) => (Math.abs(this.x(s.at) - where) < Math.abs(this.x(best.at) - where) ? s : best));
+  // What was measured where the pointer is; also when the plot moves under it.
+  point() {
+    if (this.where === null || !this.seen?.length) return;
+    const off = (s) => Math.abs(this.x(s.at) - this.where);
+    const nearest = this.seen.reduce((best, s) => (off(s) < off(best) ? s : best));
     this.cursor?.remove();
     this.cursor = svg('line', {class: 'cursor', x1: this.x(nearest.at), x2: this.x(nearest.at), y1: 4, y2: HEIGHT - BOTTOM});
     this.svg.append(this.cursor);

@@ -1,5 +1,6 @@
-// Numbers and times as people read them. Pure functions.
+// Numbers and times as people read them. Pure functions. A number and its unit stay on one line.
 
+const NBSP = '\u00a0';
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 export function size(bytes) {
@@ -10,7 +11,7 @@ export function size(bytes) {
     ++unit;
   }
   const digits = unit === 0 || value >= 100 ? 0 : 1;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+  return `${value.toFixed(digits)}${NBSP}${UNITS[unit]}`;
 }
 
 export function rate(bytesPerSecond) {
@@ -18,14 +19,15 @@ export function rate(bytesPerSecond) {
 }
 
 export function percent(value) {
-  return `${value.toFixed(value >= 99.95 || value === 0 ? 0 : 1)} %`;
+  return `${value.toFixed(value >= 99.95 || value === 0 ? 0 : 1)}${NBSP}%`;
 }
 
 export function duration(seconds) {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
-  return `${Math.round(seconds / 86400)} d`;
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))}${NBSP}s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes}${NBSP}min`;
+  if (minutes < 1440) return `${Math.floor(minutes / 60)}${NBSP}h ${minutes % 60}${NBSP}min`;
+  return `${Math.round(minutes / 1440)}${NBSP}d`;
 }
 
 export function ago(iso, now = Date.now()) {

@@ -32,7 +32,8 @@ function setTheme(theme) {
   localStorage.setItem('shoal-theme', theme);
   if (theme === 'auto') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  setText($('theme'), `Theme: ${theme}`);
+  setText($('theme-name'), theme);
+  setAttribute($('theme'), 'aria-label', `Theme: ${theme}`);
   redrawMaps();
 }
 

@@ -60,11 +60,12 @@ function fileRow({file, key}) {
 }
 
 function noteRow({note, key}) {
-  return h('tr', {class: 'file-row', 'data-key': key}, h('td', {colspan: 5, class: 'quiet'}, note));
+  return h('tr', {class: 'file-row', 'data-key': key}, h('td', {class: 'quiet'}, note));
 }
 
 const spacer = (height) => {
-  const row = h('tr', {'aria-hidden': 'true', class: 'spacer'}, h('td', {colspan: 5}));
+  // One cell: it would otherwise bring back columns that a narrow screen leaves out.
+  const row = h('tr', {'aria-hidden': 'true', class: 'spacer'}, h('td'));
   row.firstChild.style.height = `${height}px`;
   return row;
 };

@@ -79,6 +79,7 @@ class Page(harness.FunctionalTest):
         self.assertEqual([], seen["unnamed"])
         self.assertEqual([], seen["landmarks"])
         self.assertLessEqual(seen["phone_overflow"], 0)
+        self.assertGreater(seen["phone_names"], 120, "a repo's name has room on a phone")
         self.assertIn("acme/tiny is done", seen["announced"])
         self.assertEqual(16, seen["model_files"])
         self.assertEqual((0, 1), (seen["found_none"], seen["found"]))

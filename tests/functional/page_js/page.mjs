@@ -111,6 +111,7 @@ const scenarios = {
     // A phone: nothing is wider than the screen.
     await page.setViewportSize({width: 360, height: 740});
     await page.waitForTimeout(300);
+    out.phone_names = await page.evaluate(() => Math.min(...[...document.querySelectorAll('.repo-row th')].map((e) => e.clientWidth)));
     out.phone_overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     await page.setViewportSize(DESKTOP);
     // The end of the pull is seen without a reload.
@@ -194,6 +195,7 @@ const scenarios = {
       await page.waitForSelector('.connection.live');
       await page.waitForTimeout(1500);
       await page.screenshot({path: `${argument}-${name}.png`});
+      if (process.env.WHOLE_PAGE) await page.screenshot({path: `${argument}-${name}-whole.png`, fullPage: true});
     }
     return {};
   },
