@@ -1,4 +1,5 @@
 // What the API asks, answered on the loop: each method posts, and the loop replies.
+#include "node/config/units.h"
 #include "node/daemon/daemon.h"
 #include "node/daemon/self_check.h"
 #include "node/version.h"
@@ -284,7 +285,7 @@ void Daemon::remove(RemoveRequest request, Reply<RemoveResult> reply) {
                        request.repo.name,
                        {},
                        {},
-                       std::to_string(done->result.bytes_freed) + " bytes freed"});
+                       format_size(done->result.bytes_freed) + " freed"});
           reply(done->result);
         });
   });

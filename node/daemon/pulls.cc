@@ -1,5 +1,6 @@
 #include "node/daemon/pulls.h"
 
+#include "node/config/units.h"
 #include "node/core/glob.h"
 #include "node/daemon/evictor.h"
 #include "storage/blob_store.h"
@@ -34,6 +35,18 @@ bool fetched_before(const FileStatus& a, const FileStatus& b) {
 std::string amount(std::uint64_t bytes) {
   if (bytes < 10 * kGiB) return std::to_string(bytes / kMiB) + " MiB";
   return std::to_string(bytes / kGiB) + " GiB";
+}
+
+// In words, what a file's bytes came from.
+std::string came_from(const FileStatus& file) {
+  std::string out;
+  const auto add = [&out](std::uint64_t bytes, const char* where) {
+    if (bytes > 0) out += (out.empty() ? "" : ", ") + format_size(bytes) + where;
+  };
+  add(file.bytes_lan, " from neighbours");
+  add(file.bytes_origin, " from the Hub");
+  add(file.bytes_local, " was here");
+  return out.empty() ? "an empty file" : out;
 }
 
 // Bytes that a file takes on the disk; a partial is sparse, and one of a former run has its space already.
@@ -433,10 +446,7 @@ void Pulls::on_linked(PullId id, std::size_t index, const Result<void>& result) 
   file.status.state = FileState::held;
   ++pull->status.files_done;
   if (evictor_ != nullptr) evictor_->on_used(file.status.blob);
-  events_.add(event(EventLevel::info, "file_held", pull->status, file.status.path,
-                    std::to_string(file.status.bytes_lan) + " bytes from neighbours, " +
-                        std::to_string(file.status.bytes_origin) + " from the origin, " +
-                        std::to_string(file.status.bytes_local) + " from this machine"));
+  events_.add(event(EventLevel::info, "file_held", pull->status, file.status.path, came_from(file.status)));
   maybe_finish(id);
 }
 
@@ -534,8 +544,9 @@ void Pulls::end(Pull& pull, PullState state, std::optional<Error> error) {
     s.error = error->message;
   }
   if (state == PullState::done) {
-    events_.add(event(EventLevel::info, "pull_done", s, {},
-                      std::to_string(s.files) + " files, " + std::to_string(s.size) + " bytes"));
+    events_.add(
+        event(EventLevel::info, "pull_done", s, {},
+              std::to_string(s.files) + (s.files == 1 ? " file, " : " files, ") + format_size(s.size)));
   } else {
     events_.add(event(state == PullState::failed ? EventLevel::error : EventLevel::info,
                       state == PullState::failed ? "pull_failed" : "pull_cancelled", s, {}, s.error));
