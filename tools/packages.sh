@@ -9,8 +9,8 @@ SHOAL_PACKAGES_LIBRARIES=(libtorrent-rasterbar-dev libboost-dev libcurl4-openssl
   nlohmann-json3-dev libcli11-dev libtomlplusplus-dev prometheus-cpp-dev libsystemd-dev libssl-dev)
 # The stand-in Hub, the functional tests (namespaces by ip), and looking at the database.
 SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
-# The test framework, and the browser that the status page is tested in (with Node.js and npm where they are).
-SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev chromium)
+# The test framework, a download program, and the browser that the status page is tested in (with Node.js and npm where they are).
+SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev chromium aria2)
 
 # What shoal is compared with in tools/bench; not needed to build or test it.
 SHOAL_PACKAGES_BENCH=(nginx qbittorrent-nox python3-libtorrent)

@@ -58,6 +58,8 @@ class PythonClient:
         """hf_hub_download's HEAD: (commit, etag, size), or the class of the error."""
         answer = self.ask("HEAD", path, {"Accept-Encoding": "identity"})
         if answer.status >= 400:
+            if answer["X-Error-Message"] == "Access to this resource is disabled.":
+                return "DisabledRepoError"
             return {"EntryNotFound": "EntryNotFoundError", "RevisionNotFound": "RevisionNotFoundError", "RepoNotFound": "RepositoryNotFoundError",
                     "GatedRepo": "GatedRepoError"}.get(answer["X-Error-Code"], "HfHubHTTPError")
         assert answer.status == 200, "a redirect would lead elsewhere"
@@ -155,6 +157,7 @@ class PythonClients(Clients):
         repo = hub.add_repo("acme/tiny", size="12MiB", shards=2)
         hub.add_repo("acme/gated", size="1MiB", shards=1, gated="auto")
         hub.add_repo("acme/closed", size="1MiB", shards=1, private=True)
+        hub.add_repo("acme/disabled", size="1MiB", shards=1, disabled=True)
         node = self.node("one", hub).start()
         for version in PythonClient.VERSIONS:
             client = self.python(node, version)
@@ -164,7 +167,8 @@ class PythonClients(Clients):
                                     ("/acme/tiny/resolve/none/config.json", "RevisionNotFoundError"),
                                     ("/acme/none/resolve/main/config.json", "RepositoryNotFoundError"),
                                     ("/acme/closed/resolve/main/config.json", "RepositoryNotFoundError"),
-                                    ("/acme/gated/resolve/main/config.json", "GatedRepoError")):
+                                    ("/acme/gated/resolve/main/config.json", "GatedRepoError"),
+                                    ("/acme/disabled/resolve/main/config.json", "DisabledRepoError")):
                     self.assertEqual(error, client.metadata(path), path)
                 # A token nobody has, on a public repo: the content is everybody's, so it does not matter.
                 self.assertNotIsInstance(self.python(node, version, "hf_wrong").metadata("/acme/tiny/resolve/main/config.json"), str)

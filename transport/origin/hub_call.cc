@@ -107,7 +107,11 @@ class HubCalls::Call final : public Exchange::Client {
     if (head_.status >= 300 && (!spec_.as_it_is || is_redirect(head_.status))) return on_other_status();
     if (end.error)
       return end.passing ? try_again(std::move(*end.error)) : owner_.end(*this, fail(*end.error));
-    if (spec_.as_it_is && head_.status == 429) context_.note_limited(url_, head_, 1);
+    if (spec_.as_it_is && head_.status == 429) {
+      context_.note_limited(url_, head_, ++limited_in_a_row_);
+      // Python's client before 1.2 gives up at the first one: what is over in time it need not see.
+      if (!too_late(free_at())) return owner_.make_ready(*this);
+    }
     if (spec_.as_it_is && is_passing_trouble(head_.status) && failures_ + 1 < spec_.max_attempts) {
       return try_again({Code::unavailable, url_.origin() + " answers " + std::to_string(head_.status), 0});
     }

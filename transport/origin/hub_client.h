@@ -148,9 +148,10 @@ class HubClient final : public Origin {
 
   // A question that a program asked the node, passed on to the Hub as it is, with that program's token or
   // none. The answer comes whatever its status is; redirects inside the Hub are followed, passing trouble is
-  // asked again once, and a 429 is the program's to wait out. `X-Repo-Commit` and `Location` of a redirect to
-  // another host are in the answer's headers; its signed URL must not be given on.
-  // Errors: unavailable, timeout, rate_limited (the Hub is being left alone), invalid, cancelled.
+  // asked again once, and a 429 is waited out as far as `patience` reaches: beyond it is the program's.
+  // `X-Repo-Commit` and `Location` of a redirect to another host are in the answer's headers; its signed URL
+  // must not be given on. Errors: unavailable, timeout, rate_limited (the Hub is being left alone), invalid,
+  // cancelled.
   struct Ask {
     std::string method = "GET";                 // GET, HEAD or POST
     std::string path;                           // escaped, from "/" on

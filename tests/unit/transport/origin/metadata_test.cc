@@ -183,6 +183,34 @@ TEST_F(Metadata, WaitsOutA429) {
   EXPECT_EQ(client->counters().rate_limited, 5U);
 }
 
+TEST_F(Metadata, AProgramSeesA429OnlyWhenItLastsLongerThanItsPatience) {
+  std::atomic<int> asked = 0;
+  on_hub = [&](const SeenRequest& request) {
+    if (request.target.find("short") != std::string::npos && asked++ >= 2) return reply(200, {}, "{}");
+    return reply(429, {{"Retry-After", request.target.find("long") != std::string::npos ? "60" : "x"}},
+                 "slow down");
+  };
+  start();
+  const auto ask = [&](const std::string& path) {
+    Waited<HubClient::Reply> waited;
+    HubClient::Ask question;
+    question.path = path;
+    client->ask(std::move(question), waited.callback());
+    return waited.get();
+  };
+  const auto waited_out = ask("/api/models/short/name");
+  ASSERT_TRUE(waited_out) << waited_out.error().message;
+  EXPECT_EQ(waited_out->status, 200);
+  EXPECT_EQ(client->counters().rate_limited, 2U);
+  const auto passed_on = ask("/api/models/long/name");
+  ASSERT_TRUE(passed_on) << passed_on.error().message;
+  EXPECT_EQ(passed_on->status, 429);
+  // Nothing is asked of a Hub that wants to be left alone for longer.
+  const auto spared = ask("/api/models/short/name");
+  ASSERT_FALSE(spared);
+  EXPECT_EQ(spared.error().code, Code::rate_limited);
+}
+
 TEST_F(Metadata, EndsARateLimitThatOutlastsItsPatience) {
   options.rate_limit_patience = std::chrono::milliseconds(30);
   on_hub = [](const SeenRequest&) { return reply(429); };
