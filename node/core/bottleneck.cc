@@ -63,6 +63,8 @@ std::string full_part(const DeviceLoad& load) {
   if (load.memory_permille >= kAtLimitPermille) return "is short of memory";
   if (load.cpu_permille >= kAtLimitPermille)
     return "has " + percent_text(load.cpu_permille) + " of its processor in use";
+  if (load.gpu_permille >= kAtLimitPermille)
+    return "has " + percent_text(load.gpu_permille) + " of its GPU in use";
   return {};
 }
 

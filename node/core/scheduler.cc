@@ -263,7 +263,7 @@ std::vector<Action> Scheduler::decide(Time now) {
   give_up_slow_connections(now);
   plan_claims(now);
   plan_hybrid(now);
-  if (hungry_.empty() && free_slots() > 0) {
+  if (hungry_.empty() && free_slots() > 0 && !rests(now)) {
     help_own_slices(now);
     help_neighbours(now);
   }

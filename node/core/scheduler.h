@@ -30,9 +30,10 @@
 //   others.
 // - An origin connection that is twice as slow as the others is given up at the next piece. Why: CDN
 //   connections differ by a factor of ten, and a new one is most likely better.
-// - The number of slices follows the line (OriginPace) and the device's free capacity. Why: a busy machine
-//   yields within a second, and claims are pulled, never assigned, so no node can be given more than it asked
-//   for.
+// - The number of slices follows the line (OriginPace) and the device's free capacity; where that leaves less
+//   than one, the node rests between slices while freer ones want the same, and has no part of its own. Why:
+//   a busy machine yields within a second, and claims are pulled, never assigned, so no node can be given
+//   more than it asked for.
 // - Holders are asked in an order that follows their free capacity. Why: a busy seed should serve less.
 // - Hybrid: when neighbours bring far less than the origin would (SourceBalance), segments from the end of
 //   the line are moved to the origin, those that fetch them sharing the work by claims as in a cold start.
@@ -148,6 +149,13 @@ class Scheduler {
     // Moved to the origin at once: one is fetched, the next is there when it ends, and the rest can still
     // turn out to be quicker from neighbours.
     std::size_t moved_segments = 2;
+    // With less free capacity a node has no part of its own of a segment while others have more: they share
+    // it out among themselves, and it takes what they have left. Half way between a busy mark and half a
+    // load.
+    double part_capacity = 0.3;
+    // Between two requests of a loaded node. Below claim_ttl, and soon enough that a piece that only it may
+    // fetch does not hold up a segment for long.
+    Duration rest_most = std::chrono::seconds(3);
     int helps = 2;                // at once: enough to end a tail, little enough not to double the bytes
     int origin_failures_max = 4;  // in a row, each after the origin client's own retries
     std::size_t wants_per_neighbour = 65536;  // blobs one neighbour may want: 4 MiB of memory
@@ -374,8 +382,14 @@ class Scheduler {
   void suspect_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now);
   void ban(NodeId node, std::string reason, Time now);
 
-  // scheduler_origin.cc: claims and slices
+  // scheduler_load.cc: what a loaded device leaves to freer ones
+  [[nodiscard]] double origin_share() const;
   [[nodiscard]] int slice_limit() const;
+  [[nodiscard]] PieceMask own_part(const Wanted& w, SegmentIndex index) const;
+  void rest_after(const Slice& slice, Time now);
+  [[nodiscard]] bool rests(Time now);
+
+  // scheduler_origin.cc: claims and slices
   [[nodiscard]] int active_slices() const;
   [[nodiscard]] int free_slots() const { return slice_limit() - active_slices(); }
   [[nodiscard]] PieceMask claimable(const Wanted& w, SegmentIndex index, Time now) const;
@@ -451,6 +465,7 @@ class Scheduler {
   int small_asks_ = 0;
   std::uint64_t next_fetch_ = 1;
   Time last_swarm_bytes_;
+  Time rest_until_;  // no new slice before
   Time last_refresh_;
   Time last_flush_;
   std::vector<Action> out_;

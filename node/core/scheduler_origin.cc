@@ -23,11 +23,6 @@ bool is_passing(Code code) {
 
 }  // namespace
 
-int Scheduler::slice_limit() const {
-  return std::max(limits_.slices_least,
-                  static_cast<int>(std::lround(pace_.connections() * free_capacity(own_load_))));
-}
-
 int Scheduler::active_slices() const {
   return static_cast<int>(std::ranges::count_if(slices_, [](const auto& s) { return !s.second.fetched; }));
 }
@@ -43,7 +38,7 @@ PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) co
   // A suspect piece is fetched here whoever else fetches it: only the own eyes count.
   const PieceMask free = nowhere & ~(w.catalogue.claimed(index, now) & ~segment.suspect);
   if (free == 0 || now >= w.part_until) return free;
-  return free & claim_part(self_, claimants(w), w.geometry.piece_count(index));
+  return free & own_part(w, index);
 }
 
 // An estimate from above of what may still be claimed; enough to make slices short near the end.
@@ -58,6 +53,7 @@ std::uint64_t Scheduler::claimable_bytes() const {
 }
 
 void Scheduler::plan_claims(Time now) {
+  if (rests(now)) return;
   while (free_slots() > 0) {
     const std::uint64_t left = claimable_bytes();
     const std::vector<SegmentKey> segments = first_claimable(limits_.segments_ahead + 1, now);
@@ -73,8 +69,8 @@ void Scheduler::plan_claims(Time now) {
     for (std::size_t i = 0; i <= ahead && !run; ++i) {
       const Wanted& w = wanted_.at(segments[i].blob);
       const auto others = claimants(w);
-      const PieceMask own = claim_part(self_, others, w.geometry.piece_count(segments[i].index));
-      run = first_run(claimable(w, segments[i].index, now) & own, longest_slice(w, others.size() + 1));
+      run = first_run(claimable(w, segments[i].index, now) & own_part(w, segments[i].index),
+                      longest_slice(w, others.size() + 1));
       if (run) key = segments[i];
     }
     if (!run) {
@@ -453,6 +449,7 @@ void Scheduler::on_fetch_done(FetchId id, const Result<void>& result, Time now) 
   const auto it = slices_.find(id);
   if (it == slices_.end()) return;  // cancelled
   Wanted* w = find(it->second.key.blob);
+  if (result) rest_after(it->second, now);
   if (result && it->second.remaining != 0) {
     // All bytes came; hashing and writing report the pieces a little later.
     it->second.fetched = true;

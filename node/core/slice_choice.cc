@@ -76,7 +76,12 @@ std::vector<NodeId> choose_holders(std::span<const NodeId> holders, const Segmen
   // Weighted rendezvous hashing: the smallest of -ln(u) / weight wins with probability in the weight's
   // proportion.
   std::vector<std::pair<double, NodeId>> ranked;
+  double most_free = 0;
+  for (const NodeId node : holders) most_free = std::max(most_free, free_capacity(node));
   for (const NodeId node : holders) {
+    // A second number of the same kind, so that who is left out does not depend on who would come first.
+    const double share = static_cast<double>(mix(weight(node, key)) >> 11U) / 9007199254740992.0;
+    if (share * most_free > free_capacity(node)) continue;
     const double u = (static_cast<double>(weight(node, key) >> 11U) + 1.0) / 9007199254740993.0;
     ranked.emplace_back(-std::log(u) / std::max(free_capacity(node), 0.01), node);
   }

@@ -42,7 +42,8 @@ struct PieceRun {
 
 // The `count` holders to ask for a segment, best first: in an order that differs from segment to segment and
 // is the same on all nodes, so that several seeds share the work; a holder with half the free capacity comes
-// first half as often.
+// first half as often, and is left out of half of the segments: also where there are fewer holders than
+// `count` a busy one is asked less. The freest is never left out.
 [[nodiscard]] std::vector<NodeId> choose_holders(std::span<const NodeId> holders, const SegmentKey& key,
                                                  std::size_t count,
                                                  const std::function<double(NodeId)>& free_capacity);

@@ -88,6 +88,9 @@ TEST(Bottleneck, ThisMachineComesBeforeTheLine) {
   node.hashing_permille = 0;
   node.own.busy = true;
   EXPECT_EQ(bottleneck(node, blob), "this machine, which is marked busy");
+  node.own.busy = false;
+  node.own.gpu_permille = 970;
+  EXPECT_EQ(bottleneck(node, blob), "this machine, which has 97 % of its GPU in use");
 }
 
 TEST(Bottleneck, ASingleSlowNeighbourIsNamedWithItsReason) {

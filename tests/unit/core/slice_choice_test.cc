@@ -117,5 +117,27 @@ TEST(ChooseHolders, ABusyOneComesFirstFarLessOften) {
   EXPECT_GT(first[node_id(3)], 200);
 }
 
+TEST(ChooseHolders, ABusyOneIsAskedLessAlsoWhereThereIsRoomForAll) {
+  const std::vector<NodeId> holders = {node_id(1), node_id(2), node_id(3)};
+  std::map<NodeId, int> asked;
+  for (std::uint32_t s = 0; s < 600; ++s) {
+    const SegmentKey key{blob_of_size(kGiB), SegmentIndex{s}};
+    const auto capacity = [](NodeId n) { return n == node_id(2) ? 0.1 : 1.0; };
+    for (const NodeId node : choose_holders(holders, key, 4, capacity)) ++asked[node];
+  }
+  EXPECT_EQ(asked[node_id(1)], 600);
+  EXPECT_EQ(asked[node_id(3)], 600);
+  EXPECT_LT(asked[node_id(2)], 90);  // 60 on average
+  EXPECT_GT(asked[node_id(2)], 30);
+}
+
+TEST(ChooseHolders, ABusyOneIsAskedWhereThereIsNobodyElse) {
+  const std::vector<NodeId> holders = {node_id(2)};
+  for (std::uint32_t s = 0; s < 50; ++s) {
+    const SegmentKey key{blob_of_size(kGiB), SegmentIndex{s}};
+    EXPECT_THAT(choose_holders(holders, key, 4, [](NodeId) { return 0.1; }), SizeIs(1));
+  }
+}
+
 }  // namespace
 }  // namespace shoal
