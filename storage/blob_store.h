@@ -131,6 +131,9 @@ class BlobStore {
   // For links, refs and marks.
   [[nodiscard]] virtual HubCache& cache() = 0;
 
+  // NON-BLOCKING. Of the hash_threads so many work; for a machine that has other things to do.
+  virtual void limit_hash_threads(int threads) = 0;
+
   // ---- complete blobs ----
 
   // Where a complete copy stands; in `repo`'s folder if it is given, else anywhere.

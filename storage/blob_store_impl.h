@@ -26,6 +26,7 @@ class BlobStoreImpl final : public BlobStore {
   Result<void> start();
 
   HubCache& cache() override { return cache_; }
+  void limit_hash_threads(int threads) override { workers_->limit(threads); }
 
   // complete (blob_store.cc, materialize.cc)
   std::optional<FoundPath> find(const BlobId& id, const std::optional<RepoRef>& repo) override;

@@ -89,6 +89,8 @@ class HashWorkers {
 
   // NON-BLOCKING. The file may have pieces to hash.
   void offer(const PartialPtr& file);
+  // NON-BLOCKING. So many of the threads work; whoever is at it finishes its turn.
+  void limit(int threads);
 
  private:
   void loop(const std::stop_token& stop);
@@ -96,7 +98,11 @@ class HashWorkers {
   const Callbacks callbacks_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::deque<PartialPtr> queue_;  // guarded by mutex_; each file at most once
+  // Guarded by mutex_.
+  std::deque<PartialPtr> queue_;  // each file at most once
+  int working_ = 0;
+  int limit_;
+
   std::vector<std::jthread> threads_;
 };
 

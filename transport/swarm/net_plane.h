@@ -76,6 +76,8 @@ class NetPlane {
   // name.
   void set_link(ConnId connection);
   void inbox_done(std::size_t bytes) { inbox_bytes_ -= bytes; }
+  // All payload so far, up to this moment. Any thread.
+  [[nodiscard]] Traffic traffic() const { return {received_, sent_}; }
   // Calls back, on the network thread, once all send buffers of neighbours are empty or the time is over.
   void when_drained(std::chrono::milliseconds at_most, std::function<void()> done);
 
@@ -83,6 +85,10 @@ class NetPlane {
             std::vector<Endpoint> peers);
   void connect(LoadId load, std::vector<Endpoint> peers);
   void unload(LoadId load);
+
+  // Payload sent to all neighbours together, bytes per second; 0: no limit. Any thread.
+  void limit_uploads(std::uint64_t bytes_per_s) { disk_->io().limit_reads(bytes_per_s); }
+  void limit_disk_threads(int threads) { disk_->io().limit_threads(threads); }
 
   void ban(NodeId node);
   void unban(NodeId node);
@@ -104,7 +110,15 @@ class NetPlane {
   // The node that a segment connection claims to be, if a neighbour of that name is linked from the same
   // address.
   [[nodiscard]] NodeId attributed(NodeId claimed, const lt::address& from) const;
-  [[nodiscard]] Traffic& traffic_of(NodeId node) { return traffic_[node]; }
+  // Payload that moved over a segment connection.
+  void count_received(NodeId node, std::uint64_t bytes) {
+    traffic_[node].received += bytes;
+    received_ += bytes;
+  }
+  void count_sent(NodeId node, std::uint64_t bytes) {
+    traffic_[node].sent += bytes;
+    sent_ += bytes;
+  }
   [[nodiscard]] ConnId next_connection() { return ++last_connection_; }
   void add_peer(ConnId id, ClusterPeer* peer) { cluster_peers_[id] = peer; }
   void remove_peer(ConnId id);
@@ -134,6 +148,8 @@ class NetPlane {
   lt::io_context context_{1};
   std::shared_ptr<DiskShared> disk_;
   std::atomic<std::size_t> inbox_bytes_{0};
+  std::atomic<std::uint64_t> received_{0};
+  std::atomic<std::uint64_t> sent_{0};
 
   // Network thread only, once started.
   std::unique_ptr<lt::session> session_;

@@ -306,13 +306,13 @@ bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
 
 // False: libtorrent goes on with the block.
 bool SegmentPeer::on_piece(const lt::peer_request& piece, lt::span<const char>) {
-  plane_.traffic_of(node_).received += static_cast<std::uint64_t>(piece.length);
+  plane_.count_received(node_, static_cast<std::uint64_t>(piece.length));
   if (const auto torrent = torrent_.lock()) torrent->contributed(piece.piece, node_, piece.length);
   return false;
 }
 
 void SegmentPeer::sent_payload(int bytes) {
-  plane_.traffic_of(node_).sent += static_cast<std::uint64_t>(bytes);
+  plane_.count_sent(node_, static_cast<std::uint64_t>(bytes));
 }
 
 void SegmentPeer::on_piece_failed(lt::piece_index_t piece) {

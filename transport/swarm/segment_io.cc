@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 namespace shoal {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 Error cancelled() {
   return {Code::cancelled, "the swarm is stopping", 0};
@@ -120,7 +123,7 @@ struct SegmentIo::Batch {
   std::optional<HashJob> hash;
 };
 
-SegmentIo::SegmentIo(Options options) : options_(options) {
+SegmentIo::SegmentIo(Options options) : options_(options), working_most_(options.threads) {
   workers_.reserve(static_cast<std::size_t>(options_.threads));
   for (int i = 0; i < options_.threads; ++i) workers_.emplace_back([this] { worker(); });
 }
@@ -210,6 +213,7 @@ bool SegmentIo::write(StorageId id, std::uint64_t offset, std::span<const char> 
   }
   queued_write_bytes_ += kBlockSize;
   make_ready(storage);
+  wake_starved(storage);
   if (queued_write_bytes_ <= options_.write_queue_bytes) return false;
   waiting_for_room_.push_back(std::move(on_room));
   return true;
@@ -227,6 +231,7 @@ void SegmentIo::hash_piece(StorageId id, int index, std::span<Hash256> leaves, O
   if (!answer_from_memory(*storage, job) && !stop_) {
     storage->hashes.push_back(std::move(job));
     make_ready(storage);
+    wake_starved(storage);
     return;
   }
   if (stop_) job.error = cancelled();
@@ -271,9 +276,11 @@ void SegmentIo::when_piece_idle(StorageId id, int index, std::function<void()> d
 void SegmentIo::when_idle(StorageId id, std::function<void()> done) {
   {
     const std::lock_guard lock(mutex_);
-    auto& storage = *storages_[id];
-    if (!storage.idle()) {
-      storage.when_idle.push_back(std::move(done));
+    const auto& storage = storages_[id];
+    if (!storage->idle()) {
+      storage->when_idle.push_back(std::move(done));
+      wake_starved(storage);
+      work_.notify_one();
       return;
     }
   }
@@ -284,6 +291,19 @@ void SegmentIo::complete(std::function<void()> done) {
   Done batch(*this);
   batch.others.push_back(std::move(done));
   send(std::move(batch));
+}
+
+void SegmentIo::limit_reads(std::uint64_t bytes_per_s) {
+  const std::lock_guard lock(mutex_);
+  read_pace_.set_rate(bytes_per_s, Clock::now());
+  unstarve();
+  work_.notify_all();
+}
+
+void SegmentIo::limit_threads(int threads) {
+  const std::lock_guard lock(mutex_);
+  working_most_ = std::max(threads, 1);
+  work_.notify_all();
 }
 
 void SegmentIo::submit() {
@@ -305,7 +325,9 @@ void SegmentIo::free_block(char* block) {
 
 // An eighth of the room must be back before reads go on, so that they go on in batches.
 void SegmentIo::unstarve() {
-  if (starved_.empty() || (!stop_ && read_bytes_out_ > options_.read_buffer_bytes / 8 * 7)) return;
+  if (starved_.empty()) return;
+  if (!stop_ && read_bytes_out_ > options_.read_buffer_bytes / 8 * 7) return;
+  if (!stop_ && read_pace_.limited() && Clock::now() < read_pace_.full_at()) return;
   for (auto& storage : starved_) ready_.push_back(std::move(storage));
   starved_.clear();
   work_.notify_all();
@@ -339,6 +361,40 @@ void SegmentIo::make_ready(const StoragePtr& storage) {
   ready_.push_back(storage);
 }
 
+// It has more to do than reads.
+void SegmentIo::wake_starved(const StoragePtr& storage) {
+  const auto starved = std::ranges::find(starved_, storage);
+  if (starved == starved_.end()) return;
+  starved_.erase(starved);
+  ready_.push_back(storage);
+}
+
+// Blocks that may be read in this turn.
+std::size_t SegmentIo::reads_to_take(const Storage& storage) {
+  if (stop_) return storage.reads.size();
+  const std::size_t room = options_.read_buffer_bytes - std::min(options_.read_buffer_bytes, read_bytes_out_);
+  std::size_t blocks = std::min({kBatchBlocks, room / kBlockSize, storage.reads.size()});
+  // Somebody waits for the storage to close: what is left was asked for by connections that are gone.
+  if (!storage.when_idle.empty()) return blocks;
+  blocks = std::min(blocks, read_pace_.allowed(Clock::now()) / kBlockSize);
+  read_pace_.took(blocks * kBlockSize);
+  return blocks;
+}
+
+// Until something is ready; reads that wait for their pace become so by time.
+void SegmentIo::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  --working_;
+  while ((ready_.empty() || working_ >= working_most_) && !stop_) {
+    if (starved_.empty() || !read_pace_.limited()) {
+      work_.wait(lock);
+    } else {
+      work_.wait_until(lock, std::max(read_pace_.full_at(), Clock::now() + std::chrono::milliseconds(10)));
+      unstarve();
+    }
+  }
+  ++working_;
+}
+
 SegmentIo::Batch SegmentIo::take_batch(Storage& storage) {
   Batch batch;
   const auto take = [](auto& from, auto& to, std::size_t count) {
@@ -347,8 +403,7 @@ SegmentIo::Batch SegmentIo::take_batch(Storage& storage) {
     from.erase(from.begin(), end);
   };
   take(storage.writes, batch.writes, kBatchBlocks);
-  const std::size_t room = options_.read_buffer_bytes - std::min(options_.read_buffer_bytes, read_bytes_out_);
-  take(storage.reads, batch.reads, stop_ ? storage.reads.size() : std::min(kBatchBlocks, room / kBlockSize));
+  take(storage.reads, batch.reads, reads_to_take(storage));
   read_bytes_out_ += batch.reads.size() * kBlockSize;
   for (auto& job : batch.reads) {
     if (stop_) job.error = cancelled();
@@ -362,8 +417,9 @@ SegmentIo::Batch SegmentIo::take_batch(Storage& storage) {
 
 void SegmentIo::worker() {
   std::unique_lock lock(mutex_);
+  ++working_;
   while (true) {
-    work_.wait(lock, [this] { return !ready_.empty() || stop_; });
+    wait_for_work(lock);
     if (ready_.empty()) return;
     const StoragePtr storage = std::move(ready_.front());
     ready_.pop_front();

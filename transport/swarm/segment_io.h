@@ -18,6 +18,7 @@
 #include "node/core/geometry.h"
 #include "node/core/ports.h"
 #include "transport/swarm/block_pool.h"
+#include "transport/swarm/read_pace.h"
 
 #include <condition_variable>
 #include <cstddef>
@@ -91,6 +92,11 @@ class SegmentIo {
   // Posts a completion that needs no disk.
   void complete(std::function<void()> done);
 
+  // Reads of all storages together, bytes per second; 0: no limit. They are what neighbours asked for.
+  void limit_reads(std::uint64_t bytes_per_s);
+  // So many of the threads work, at least one; for a machine that has other things to do.
+  void limit_threads(int threads);
+
   // Wakes workers for what was queued since. Separate, so that a burst of requests wakes them once.
   void submit();
 
@@ -122,6 +128,9 @@ class SegmentIo {
   void worker();
   void make_ready(const StoragePtr& storage);
   void unstarve();
+  void wake_starved(const StoragePtr& storage);
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] std::size_t reads_to_take(const Storage& storage);
   [[nodiscard]] Batch take_batch(Storage& storage);
   void perform(Storage& storage, Batch& batch);
   static int perform_writes(Storage& storage, Batch& batch);
@@ -141,11 +150,14 @@ class SegmentIo {
   // Guarded by mutex_.
   std::vector<StoragePtr> storages_;  // by id; empty places are used again
   std::deque<StoragePtr> ready_;      // have work, taken in turn
-  std::vector<StoragePtr> starved_;   // have reads but no read buffer is left
+  std::vector<StoragePtr> starved_;   // have reads but no read buffer is left, or the pace has no room
+  ReadPace read_pace_;
   std::size_t queued_write_bytes_ = 0;
   std::size_t read_bytes_out_ = 0;
   std::size_t leaf_table_bytes_ = 0;
   std::vector<std::function<void()>> waiting_for_room_;
+  int working_ = 0;  // workers that are not waiting
+  int working_most_ = 0;
   bool stop_ = false;
   Counters counters_;
 

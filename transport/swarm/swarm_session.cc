@@ -77,6 +77,12 @@ class SwarmSession::Impl final : public NetEvents,
   }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  void limit_uploads(std::uint64_t bytes_per_s) { net_.limit_uploads(bytes_per_s); }
+  void limit_disk_threads(int threads) { net_.limit_disk_threads(threads); }
+  [[nodiscard]] Payload payload() const {
+    const auto traffic = net_.traffic();
+    return {traffic.received, traffic.sent};
+  }
 
   template <typename F>
   void post(F f) {
@@ -365,6 +371,18 @@ SwarmSession::~SwarmSession() {
 
 std::uint16_t SwarmSession::port() const {
   return impl_->port();
+}
+
+void SwarmSession::limit_uploads(std::uint64_t bytes_per_s) {
+  impl_->limit_uploads(bytes_per_s);
+}
+
+void SwarmSession::limit_disk_threads(int threads) {
+  impl_->limit_disk_threads(threads);
+}
+
+SwarmSession::Payload SwarmSession::payload() const {
+  return impl_->payload();
 }
 
 void SwarmSession::send(NodeId to, Message message) {

@@ -109,6 +109,20 @@ class SwarmSession final : public Swarm {
   void unload(const SegmentKey& key) override;
   void ban(NodeId node, std::chrono::seconds duration) override;
 
+  // Payload of segments since the start, up to this moment; on_traffic tells the same once a second and by
+  // neighbour. Any thread.
+  struct Payload {
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+  };
+  [[nodiscard]] Payload payload() const;
+
+  // Payload sent to all neighbours together, bytes per second; 0: no limit. Messages are not held back. Any
+  // thread.
+  void limit_uploads(std::uint64_t bytes_per_s);
+  // So many of the disk_threads, which also hash, work; at least one. Any thread.
+  void limit_disk_threads(int threads);
+
   // Another explicit peer, "HOST:PORT". Text that is no such thing is logged and ignored.
   void add_peer(std::string host_and_port);
 

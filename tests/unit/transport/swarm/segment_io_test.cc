@@ -3,6 +3,7 @@
 #include "swarm_fixture.h"
 
 #include <atomic>
+#include <chrono>
 #include <future>
 
 namespace shoal {
@@ -193,6 +194,77 @@ TEST_F(SegmentIoTest, ReadsWaitForBuffersToComeBack) {
   }
   for (char* bytes : held) io->free_block(bytes);
   EXPECT_EQ(io->counters().read_bytes_out, 0U);
+}
+
+TEST_F(SegmentIoTest, LimitedReadsWaitWhileWritesGoOnAndComeWhenTheLimitIsLifted) {
+  start();
+  blob->open_gate();
+  io->limit_reads(1);
+  std::promise<void> all;
+  std::atomic<int> read{0};
+  for (std::uint32_t block = 0; block < 8; ++block) {
+    io->read(id, block * kBlockSize, kBlockSize, [&](char* bytes, const std::optional<Error>& error) {
+      EXPECT_FALSE(error);
+      io->free_block(bytes);
+      if (++read == 8) all.set_value();
+    });
+  }
+  io->submit();
+  (void)write(kPiece, 'w');
+  std::vector<Hash256> leaves(16);
+  EXPECT_FALSE(hash(1, leaves));
+  EXPECT_EQ(leaves[0], leaf_of('w'));
+  EXPECT_EQ(written, 1);
+  EXPECT_EQ(read, 0);
+  io->limit_reads(0);
+  all.get_future().wait();
+}
+
+TEST_F(SegmentIoTest, ALimitDoesNotHoldUpAStorageThatIsClosed) {
+  start();
+  blob->open_gate();
+  io->limit_reads(1);
+  std::atomic<int> read{0};
+  for (std::uint32_t block = 0; block < 40; ++block) {
+    io->read(id, block * kBlockSize, kBlockSize, [&](char* bytes, const std::optional<Error>&) {
+      io->free_block(bytes);
+      ++read;
+    });
+  }
+  io->submit();
+  settle();
+  EXPECT_EQ(read, 40);
+}
+
+TEST_F(SegmentIoTest, ReadsKeepTheirRate) {
+  start();
+  blob->open_gate();
+  const auto begin = std::chrono::steady_clock::now();
+  io->limit_reads(4 * kMiB);
+  std::promise<void> all;
+  std::atomic<int> read{0};
+  for (std::uint32_t block = 0; block < 64; ++block) {
+    io->read(id, block * kBlockSize, kBlockSize, [&](char* bytes, const std::optional<Error>&) {
+      io->free_block(bytes);
+      if (++read == 64) all.set_value();
+    });
+  }
+  io->submit();
+  all.get_future().wait();
+  // 1 MiB at 4 MiB/s; it may always take longer on a loaded machine.
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(225));
+}
+
+TEST_F(SegmentIoTest, OneThreadIsEnoughForAllWork) {
+  start();
+  io->limit_threads(0);  // at least one
+  for (std::uint32_t block = 0; block < 16; ++block) (void)write(block * kBlockSize, 'o');
+  blob->open_gate();
+  std::vector<Hash256> leaves(16);
+  EXPECT_FALSE(hash(0, leaves));
+  EXPECT_EQ(leaves[15], leaf_of('o'));
+  io->limit_threads(2);
+  settle();
 }
 
 TEST_F(SegmentIoTest, AWriteErrorReachesEveryBlockOfTheRun) {
