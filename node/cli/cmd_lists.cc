@@ -44,18 +44,28 @@ std::string files_text(const Json& rows, std::size_t width) {
   return table.text(width);
 }
 
+// What of the machine is free, and what of it is most in use: "35% (disk)".
 std::string free_text(const Json& row) {
   DeviceLoad load;
-  const auto permille = [&](const char* name) {
-    return static_cast<std::uint16_t>(std::min<std::uint64_t>(1000, number_of(row, name)));
+  std::uint16_t worst = 99;  // below a tenth nothing is worth naming
+  std::string part;
+  const auto permille = [&](const char* name, const char* what) {
+    const auto value = static_cast<std::uint16_t>(std::min<std::uint64_t>(1000, number_of(row, name)));
+    if (value > worst) {
+      worst = value;
+      part = what;
+    }
+    return value;
   };
-  load.cpu_permille = permille("cpu_permille");
-  load.memory_permille = permille("memory_permille");
-  load.io_permille = permille("io_permille");
-  load.nic_permille = permille("nic_permille");
-  load.gpu_permille = permille("gpu_permille");
+  load.cpu_permille = permille("cpu_permille", "processor");
+  load.memory_permille = permille("memory_permille", "memory");
+  load.io_permille = permille("io_permille", "disk");
+  load.nic_permille = permille("nic_permille", "network");
+  load.gpu_permille = permille("gpu_permille", "GPU");
   load.busy = flag_of(row, "busy");
-  return std::to_string(static_cast<int>(free_capacity(load) * 100.0)) + "%";
+  if (load.busy) part = "busy";
+  return std::to_string(static_cast<int>(free_capacity(load) * 100.0)) + "%" +
+         (part.empty() ? "" : " (" + part + ")");
 }
 
 std::string peer_state(const Json& row) {

@@ -63,6 +63,10 @@ struct Config {
   bool evict_for_floor = false;
   bool evict_last_copies = false;
 
+  // Where the kernel's figures are read that tell this machine's load.
+  std::filesystem::path proc_dir = "/proc";
+  std::filesystem::path sys_dir = "/sys";
+
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::plain;
 };

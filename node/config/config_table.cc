@@ -354,6 +354,24 @@ const std::array kTable{
                 "has to "
                 "get it from the Hub.",
         .apply = [](Config& c, Key, Text v, Context) { return put(c.evict_last_copies, to_boolean(v)); }},
+    ConfigKey{.name = "proc_dir",
+              .option = "--proc-dir",
+              .environment = "SHOAL_PROC_DIR",
+              .placeholder = "DIR",
+              .type = KeyType::path,
+              .default_text = "/proc",
+              .help =
+                  "Where /proc is read to measure this machine's load: for containers that see the host's "
+                  "elsewhere, and for tests.",
+              .apply = [](Config& c, Key, Text v, Context x) { return put(c.proc_dir, to_path(v, x)); }},
+    ConfigKey{.name = "sys_dir",
+              .option = "--sys-dir",
+              .environment = "SHOAL_SYS_DIR",
+              .placeholder = "DIR",
+              .type = KeyType::path,
+              .default_text = "/sys",
+              .help = "The same for /sys.",
+              .apply = [](Config& c, Key, Text v, Context x) { return put(c.sys_dir, to_path(v, x)); }},
     ConfigKey{
         .name = "log_level",
         .option = "--log-level",

@@ -1,5 +1,6 @@
 #include "node/daemon/daemon.h"
 
+#include "node/core/thread_share.h"
 #include "node/daemon/service_notify.h"
 #include "node/endpoint/hub_endpoint.h"
 #include "node/version.h"
@@ -20,6 +21,9 @@
 
 namespace shoal {
 namespace {
+
+// Of the swarm's disk threads and of the store's hash threads, each (their options' defaults).
+constexpr int kHashingThreads = 2;
 
 Time now_time() {
   return std::chrono::steady_clock::now();
@@ -52,6 +56,7 @@ Result<UniqueFd> lock_state(const std::filesystem::path& dir) {
 Daemon::Daemon(Config config)
     : config_(std::move(config)),
       started_at_(wall_clock_now()),
+      load_sampler_(config_.proc_dir, config_.sys_dir),
       site_wan_(config_.site_wan_rate_limit),
       observer_(config_.wan_rate_limit, started_at_) {
   auto empty = std::make_shared<StatusSnapshot>();
@@ -129,6 +134,7 @@ Result<void> Daemon::open_storage(bool was_here) {
   BlobStoreOptions options;
   options.cache_root = config_.cache_dir;
   options.free_space_floor = config_.free_space_floor;
+  options.files = &files_;
   options.on_pieces_lost = [this](SegmentKey key, PieceMask pieces, const Error& error) {
     loop_.post([this, key, pieces, error] {
       if (!fetcher_) return;
@@ -176,6 +182,7 @@ Result<void> Daemon::open_origin() {
     loop_.post([this, id, bytes] {
       const Time now = now_time();
       origin_rate_.add(bytes, now);
+      origin_bytes_ += bytes;
       observer_.on_origin_bytes(bytes);
       if (fetcher_) fetcher_->on_fetch_progress(id, bytes, now);
     });
@@ -483,14 +490,8 @@ void Daemon::tick() {
   if (stopping_) return;
   const Time now = now_time();
   loop_.after(kTick, [this] { tick(); });
-  load_ = load_sampler_.sample(now);
-  load_.origin_bytes_per_s = origin_rate_.bytes_per_s(now);
-  load_.upload_bytes_per_s = upload_rate_.bytes_per_s(now);
-  load_.download_bytes_per_s = download_rate_.bytes_per_s(now);
-  fetcher_->scheduler().on_own_load(load_);
-  site_wan_.on_own_state(free_capacity(load_), load_.origin_bytes_per_s, fetcher_->scheduler().wants_origin(),
-                         now);
-  limit_origin();
+  measure_load(now);
+  follow_load(now);
   site_->expire(now);
   auto around =
       observer_.tick(load_, site_->rows(), fetcher_->write_times(), fetcher_->scheduler().live_slices(), now);
@@ -517,6 +518,44 @@ void Daemon::tick() {
                 if (!result) spdlog::warn("checkpoint of shoal.db: {}", result.error().message);
               });
   }
+}
+
+void Daemon::measure_load(Time now) {
+  const SwarmSession::Payload moved = swarm_->payload();
+  load_ = load_sampler_.sample({moved.received + origin_bytes_, moved.sent, files_.waited_us()}, now);
+  load_.origin_bytes_per_s = origin_rate_.bytes_per_s(now);
+  load_.upload_bytes_per_s = upload_rate_.bytes_per_s(now);
+  load_.download_bytes_per_s = download_rate_.bytes_per_s(now);
+  if (free_capacity(load_) < 0.95) {
+    spdlog::debug("load: cpu {} memory {} io {} nic {} gpu {} permille{}", load_.cpu_permille,
+                  load_.memory_permille, load_.io_permille, load_.nic_permille, load_.gpu_permille,
+                  load_.busy ? ", marked busy" : "");
+  }
+}
+
+void Daemon::follow_load(Time now) {
+  fetcher_->scheduler().on_own_load(load_);
+  site_wan_.on_own_state(free_capacity(load_), load_.origin_bytes_per_s, fetcher_->scheduler().wants_origin(),
+                         now);
+  limit_origin();
+  upload_pace_.on_own_state(load_, load_sampler_.link_bytes_per_s(), now);
+  if (const auto limit = upload_pace_.limit(); std::exchange(upload_limit_, limit) != limit) {
+    swarm_->limit_uploads(limit);
+  }
+  const int threads = thread_share(kHashingThreads, free_capacity(load_));
+  if (std::exchange(hashing_threads_, threads) != threads) {
+    swarm_->limit_disk_threads(threads);
+    store_->limit_hash_threads(threads);
+  }
+}
+
+void Daemon::tell_busy_mark(Time now) {
+  const bool busy = load_sampler_.busy(now);
+  if (stopping_ || load_.busy == busy) return;
+  load_.busy = busy;
+  follow_load(now);
+  send_heartbeats();
+  loop_.request_turn();
 }
 
 void Daemon::limit_origin() {

@@ -10,6 +10,7 @@
 #include "node/config/config.h"
 #include "node/core/site_wan_limit.h"
 #include "node/core/status.h"
+#include "node/core/upload_pace.h"
 #include "node/daemon/end_watch.h"
 #include "node/daemon/endpoint_service.h"
 #include "node/daemon/event_log.h"
@@ -19,6 +20,7 @@
 #include "node/daemon/listings.h"
 #include "node/daemon/load_sampler.h"
 #include "node/daemon/loop.h"
+#include "node/daemon/metered_files.h"
 #include "node/daemon/observer.h"
 #include "node/daemon/pulls.h"
 #include "node/daemon/rate_meter.h"
@@ -100,6 +102,11 @@ class Daemon final : public ApiBackend {
   void stop();
 
   void tick();
+  void measure_load(Time now);
+  // Lets this node's own work follow its load.
+  void follow_load(Time now);
+  // The busy mark was set or taken back, by somebody or by its expiry: neighbours hear of it at once.
+  void tell_busy_mark(Time now);
   // What this node may take from the origin: its own limit, or its part of the site's.
   void limit_origin();
   void send_heartbeats();
@@ -127,10 +134,15 @@ class Daemon final : public ApiBackend {
   EndWatch end_watch_{loop_};
   EventLog events_;
   ShareRules rules_;
+  MeteredFiles files_;  // before what uses it: the store and its threads
   LoadSampler load_sampler_;
+  UploadPace upload_pace_;
+  std::uint64_t upload_limit_ = 0;  // in force at the swarm, bytes per second; 0: none
+  int hashing_threads_ = 0;         // that may work, in force at the swarm and the store; 0: none was set
   SiteWanLimit site_wan_;
   std::uint64_t origin_limit_ = 0;  // in force at the origin client, bytes per second; 0: none
   Observer observer_;
+  std::uint64_t origin_bytes_ = 0;  // since the start
   RateMeter origin_rate_;
   RateMeter upload_rate_;
   RateMeter download_rate_;

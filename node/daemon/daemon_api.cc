@@ -332,7 +332,11 @@ void Daemon::set_pinned(RepoRef repo, bool pinned, Reply<void> reply) {
 
 void Daemon::set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) {
   loop_.post([this, busy, duration, reply = std::move(reply)] {
-    load_sampler_.set_busy(busy, duration, std::chrono::steady_clock::now());
+    const Time now = std::chrono::steady_clock::now();
+    load_sampler_.set_busy(busy, duration, now);
+    tell_busy_mark(now);
+    // A later mark may last longer; then this finds nothing changed.
+    if (duration) loop_.after(*duration, [this] { tell_busy_mark(std::chrono::steady_clock::now()); });
     events_.info("busy", busy ? "this device was marked busy" : "this device was marked free");
     reply(Result<void>{});
   });

@@ -1,41 +1,51 @@
-// What else this machine is doing: CPU used by other programs, memory pressure, the busy mark.
+// This machine's load as neighbours hear it: what other programs use of it, smoothed, and the busy mark.
 //
-// Read from /proc once a second by the loop (three small files that never block). What this process itself
-// uses is not counted: a node that slowed down because it is fast would never be fast.
+// Joins what /proc and /sys say (ProcReader, DeviceProbe), what this process counts of itself, the rules for
+// what of it is others' (LoadMeter) and the filter. Owned by the loop thread.
 #pragma once
 
 #include "node/core/load.h"
+#include "node/core/load_filter.h"
+#include "node/core/load_meter.h"
 #include "node/core/time.h"
+#include "node/daemon/device_probe.h"
+#include "node/daemon/proc_reader.h"
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 
 namespace shoal {
 
 class LoadSampler {
  public:
+  // What this process did since its start.
+  struct OwnWork {
+    std::uint64_t received = 0;  // payload from neighbours and the origin
+    std::uint64_t sent = 0;
+    std::uint64_t disk_wait_us = 0;  // in which some thread waited for a disk
+  };
+
+  LoadSampler(std::filesystem::path proc, std::filesystem::path sys);
+
   void set_busy(bool busy, std::optional<std::chrono::seconds> duration, Time now);
   [[nodiscard]] bool busy(Time now) const;
 
   // Call about once a second; rates are filled in by the caller.
-  [[nodiscard]] DeviceLoad sample(Time now);
+  [[nodiscard]] DeviceLoad sample(const OwnWork& own, Time now);
+
+  // What the fastest known link of this machine carries in each direction, bytes per second; 0: not known.
+  [[nodiscard]] std::uint64_t link_bytes_per_s() const { return link_bytes_per_s_; }
 
  private:
-  struct CpuTimes {
-    std::uint64_t total = 0;  // clock ticks of all cores
-    std::uint64_t idle = 0;
-    std::uint64_t own = 0;
-  };
-  [[nodiscard]] static std::optional<CpuTimes> read_cpu();
-  // Microseconds for which some task waited for memory, since boot (PSI, Documentation/accounting/psi.rst).
-  [[nodiscard]] static std::optional<std::uint64_t> read_memory_stall_us();
-
+  ProcReader reader_;
+  DeviceProbe probe_;
+  LoadMeter meter_;
+  LoadFilter filter_;
   bool busy_ = false;
   std::optional<Time> busy_until_;
-  std::optional<CpuTimes> last_cpu_;
-  std::optional<std::uint64_t> last_memory_us_;
-  Time last_;
+  std::uint64_t link_bytes_per_s_ = 0;
 };
 
 }  // namespace shoal

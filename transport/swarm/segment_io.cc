@@ -533,6 +533,8 @@ void SegmentIo::settle(const StoragePtr& storage, Batch& batch, Done& done) {
   }
 
   if (batch.hash) done.hashes.push_back(std::move(*batch.hash));
+  // A hash may have waited for these writes.
+  if (!storage->hashes.empty()) wake_starved(storage);
   if (storage->has_work() && !storage->ready) {
     make_ready(storage);
     work_.notify_one();

@@ -3,7 +3,7 @@
 All hosts share this machine's kernel, so /proc is everybody's, and each node would take its neighbours' work for load of its own.
 Each host therefore has directories that its node reads in place of /proc and /sys (`--proc-dir`, `--sys-dir`): pressure/* are
 those of the host's cgroup, net/dev is that of its namespace, `stat` and `diskstats` are kept up to date with what its programs
-used.
+used, and self/stat with what its shoald used up to the same moment.
 """
 
 import os
@@ -33,6 +33,7 @@ class View:
         self._host, self._cores = host, cores
         self.folder = host.work / "proc"
         (self.folder / "pressure").mkdir(parents=True)
+        (self.folder / "self").mkdir()
         for what in ("cpu", "io", "memory"):
             (self.folder / "pressure" / what).symlink_to(host.cgroup.path / f"{what}.pressure")
         (self.folder / "meminfo").symlink_to("/proc/meminfo")
@@ -53,6 +54,9 @@ class View:
         self._write("stat", f"cpu  {int(used)} 0 0 {int(whole) - int(used)} 0 0 0 0 0 0\n")
         for pid in self._host.cgroup.pids():
             try:
+                own = pathlib.Path(f"/proc/{pid}/stat").read_text()
+                if " (shoald) " in own:
+                    self._write("self/stat", own)
                 text = pathlib.Path(f"/proc/{pid}/io").read_text()
             except OSError:
                 continue
