@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <pthread.h>
+
 namespace shoal {
 namespace {
 
@@ -13,7 +15,10 @@ constexpr std::uint64_t kTurnBytes = 64 * kMiB;
 HashWorkers::HashWorkers(int threads, Callbacks callbacks)
     : callbacks_(std::move(callbacks)), limit_(std::max(threads, 1)) {
   for (int i = 0; i < std::max(threads, 1); ++i) {
-    threads_.emplace_back([this](const std::stop_token& stop) { loop(stop); });
+    threads_.emplace_back([this](const std::stop_token& stop) {
+      pthread_setname_np(pthread_self(), "hash");
+      loop(stop);
+    });
   }
 }
 

@@ -1,5 +1,7 @@
 #include "storage/store_threads.h"
 
+#include <pthread.h>
+
 namespace shoal {
 namespace {
 
@@ -11,8 +13,14 @@ constexpr std::chrono::seconds kIdleCheckpoint{10};
 }  // namespace
 
 Journal::Journal(StateDb& db, Options options) : db_(db), records_(db), options_(std::move(options)) {
-  recorder_ = std::jthread([this](const std::stop_token& stop) { record_loop(stop); });
-  syncer_ = std::jthread([this](const std::stop_token& stop) { sync_loop(stop); });
+  recorder_ = std::jthread([this](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "journal");
+    record_loop(stop);
+  });
+  syncer_ = std::jthread([this](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "journal-sync");
+    sync_loop(stop);
+  });
 }
 
 Journal::~Journal() {

@@ -14,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <fcntl.h>
+#include <pthread.h>
 
 namespace shoal {
 namespace asio = boost::asio;
@@ -77,7 +78,10 @@ class HttpServer::Core : public std::enable_shared_from_this<HttpServer::Core> {
 
   void run() {
     accept();
-    thread_ = std::thread([this] { io_->run(); });
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "api");
+      io_->run();
+    });
   }
 
   void stop() {

@@ -3,6 +3,8 @@
 #include "transport/swarm/gossip_codec.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
 #include <cstring>
 
@@ -281,7 +283,88 @@ void SegmentPeer::on_connected() {
 }
 
 SegmentPeer::~SegmentPeer() {
+  if (const auto torrent = torrent_.lock(); torrent && torrent->reveal()) torrent->reveal()->on_gone(this);
   plane_.remove_peer(this);
+}
+
+// The only way to keep libtorrent from saying what the torrent has: for the length of the handshake it is in
+// super-seeding mode, in which it says "nothing". Requests of other peers are not looked at in between, since
+// all this happens within one call of the network thread.
+void SegmentPeer::pretend_to_have_nothing(bool on) {
+  if (pretending_ == on) return;
+  pretending_ = on;
+  const auto torrent = connection_.associated_torrent();
+  if (on) {
+    torrent.set_flags(lt::torrent_flags::super_seeding);
+  } else {
+    torrent.unset_flags(lt::torrent_flags::super_seeding);
+  }
+}
+
+bool SegmentPeer::on_handshake(lt::span<const char>) {
+  const auto torrent = torrent_.lock();
+  if (torrent && torrent->reveal()) pretend_to_have_nothing(true);
+  return true;
+}
+
+void SegmentPeer::sent_have_none() {
+  if (!pretending_) return;
+  pretend_to_have_nothing(false);
+  if (const auto torrent = torrent_.lock()) {
+    torrent->reveal()->on_peer(this, std::chrono::steady_clock::now());
+    show_pieces();
+  }
+}
+
+void SegmentPeer::show_pieces() {
+  const auto torrent = torrent_.lock();
+  if (!torrent || !torrent->reveal()) return;
+  PieceMask pieces = torrent->reveal()->show(this, std::chrono::steady_clock::now());
+  for (; pieces != 0; pieces &= pieces - 1) {
+    // BEP 3: length, id of "have", index.
+    const std::array<char, 9> have{0, 0, 0, 5, 4, 0, 0, 0, static_cast<char>(std::countr_zero(pieces))};
+    connection_.send_buffer(have.data(), static_cast<int>(have.size()));
+  }
+}
+
+void SegmentPeer::note_has(PieceMask pieces) {
+  const auto torrent = torrent_.lock();
+  if (!torrent || !torrent->reveal()) return;
+  torrent->reveal()->on_has(this, pieces, std::chrono::steady_clock::now());
+  show_pieces();
+}
+
+// These answer false: libtorrent looks at the message, too.
+bool SegmentPeer::on_have(lt::piece_index_t piece) {
+  const int index = static_cast<int>(piece);
+  if (index >= 0 && index < kMaxPiecesPerSegment) note_has(PieceMask{1} << index);
+  return false;
+}
+
+bool SegmentPeer::on_bitfield(const lt::bitfield& bits) {
+  PieceMask pieces = 0;
+  for (int i = 0; i < std::min(bits.size(), kMaxPiecesPerSegment); ++i) {
+    if (bits.get_bit(i)) pieces |= PieceMask{1} << i;
+  }
+  note_has(pieces);
+  return false;
+}
+
+bool SegmentPeer::on_have_all() {
+  note_has(~PieceMask{0});
+  return false;
+}
+
+// A seed that has shown all its pieces by and by counts as one that only uploads, and in the moment of the
+// last one as one with nothing of interest.
+bool SegmentPeer::can_disconnect(const lt::error_code& why) {
+  return why != lt::error_code(lt::errors::uninteresting_upload_peer);
+}
+
+void SegmentPeer::tick() {
+  // A foreign client without BEP 6 is not told "nothing" at all.
+  pretend_to_have_nothing(false);
+  show_pieces();
 }
 
 void SegmentPeer::close() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "transport/swarm/net_plane.h"
+#include "transport/swarm/piece_reveal.h"
 #include "transport/swarm/token_bucket.h"
 
 #include <array>
@@ -74,7 +75,11 @@ class ClusterPlugin final : public lt::torrent_plugin {
 // One segment's torrent: who sent what, and what became of it.
 class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared_from_this<SegmentPlugin> {
  public:
-  SegmentPlugin(NetPlane& plane, LoadId load, PieceMask have) : plane_(plane), load_(load), told_(have) {}
+  // `whole`: all pieces are here when it is loaded, so it shows them one by one (piece_reveal.h).
+  SegmentPlugin(NetPlane& plane, LoadId load, PieceMask have, bool whole)
+      : plane_(plane), load_(load), told_(have) {
+    if (whole) reveal_.emplace(have);
+  }
 
   std::shared_ptr<lt::peer_plugin> new_connection(const lt::peer_connection_handle& connection) override;
   void on_piece_pass(lt::piece_index_t piece) override;
@@ -83,6 +88,8 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
 
   void contributed(lt::piece_index_t piece, NodeId from, int bytes);
   void blame(lt::piece_index_t piece, NodeId node);
+  // nullopt: it shows what it has.
+  [[nodiscard]] std::optional<PieceReveal>& reveal() { return reveal_; }
 
   bool swallow_pause = false;
 
@@ -92,6 +99,7 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
   NetPlane& plane_;
   const LoadId load_;
   PieceMask told_;  // pieces held at load, or told since
+  std::optional<PieceReveal> reveal_;
   std::array<std::map<NodeId, std::uint64_t>, kMaxPiecesPerSegment> senders_;
   struct Bad {
     std::vector<NodeId> senders;
@@ -111,6 +119,13 @@ class SegmentPeer final : public lt::peer_plugin {
   [[nodiscard]] NodeId node() const { return node_; }
 
   void on_connected() override;
+  bool on_handshake(lt::span<const char> reserved) override;
+  void sent_have_none() override;
+  bool on_have(lt::piece_index_t piece) override;
+  bool on_bitfield(const lt::bitfield& pieces) override;
+  bool on_have_all() override;
+  bool can_disconnect(const lt::error_code& why) override;
+  void tick() override;
   void add_handshake(lt::entry& handshake) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
   bool on_piece(const lt::peer_request& piece, lt::span<const char> bytes) override;
@@ -118,10 +133,15 @@ class SegmentPeer final : public lt::peer_plugin {
   void on_piece_failed(lt::piece_index_t piece) override;
 
  private:
+  void pretend_to_have_nothing(bool on);
+  void note_has(PieceMask pieces);
+  void show_pieces();
+
   NetPlane& plane_;
   std::weak_ptr<SegmentPlugin> torrent_;  // which owns the connections that own us
   lt::peer_connection_handle connection_;
   NodeId node_;  // zero until told, and for foreign clients
+  bool pretending_ = false;
 };
 
 }  // namespace shoal

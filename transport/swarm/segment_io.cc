@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include <pthread.h>
+
 namespace shoal {
 namespace {
 
@@ -125,7 +127,12 @@ struct SegmentIo::Batch {
 
 SegmentIo::SegmentIo(Options options) : options_(options), working_most_(options.threads) {
   workers_.reserve(static_cast<std::size_t>(options_.threads));
-  for (int i = 0; i < options_.threads; ++i) workers_.emplace_back([this] { worker(); });
+  for (int i = 0; i < options_.threads; ++i) {
+    workers_.emplace_back([this] {
+      pthread_setname_np(pthread_self(), "swarm-disk");
+      worker();
+    });
+  }
 }
 
 SegmentIo::~SegmentIo() {

@@ -130,6 +130,11 @@ class Network:
         self._link(isp, "net", origin, "eth0")
         self._up(isp, "net", "10.78.0.1/24")
         self._up(origin, "eth0", f"{self.ORIGIN}/24")
+        # The machine's firewall may look at what bridges forward; a switch does not.
+        _run("ip", "-n", switch, "link", "set", "br0", "type", "bridge", "nf_call_iptables", "0", "nf_call_ip6tables", "0",
+             "nf_call_arptables", "0")
+        bridge_filter = "for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e $f ] || echo 0 > $f; done"
+        _run("nsenter", f"--net=/var/run/netns/{switch}", "sh", "-c", bridge_filter)
         for space in (switch, isp):
             _run("nsenter", f"--net=/var/run/netns/{space}", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
         _run("ip", "-n", switch, "route", "add", "default", "via", "10.79.0.2")

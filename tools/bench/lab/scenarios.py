@@ -59,6 +59,8 @@ def print_timeline(site, run):
             line.append(f"{(wan - last) * 8e-6 / step:.0f}/{(sum(sent.values()) - lan) * 8e-6 / step:.0f}")
             last, lan, next_at = wan, sum(sent.values()), next_at + step
     print("    WAN/LAN Mbit per second: " + " ".join(line))
+    first, end = run.samples[0][2], run.samples[-1][2]
+    print("    sent into the LAN, of S: " + " ".join(f"{n}:{(end[n] - first[n]) / site.model.size:.2f}" for n in end))
 
 
 def cold(ctx, count=None, model=None):

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 
-from . import hosts, loads, network, origin
+from . import hosts, loads, memory, network, origin
 
 
 def work_folder(keep=False):
@@ -60,6 +60,7 @@ class Site:
 
     def begin(self):
         """From here on CPU time and WAN bytes count."""
+        memory.ready(len(self.names) * self.model.size)
         for host in self.all_hosts.values():
             host.begin()
         self._wan_begin = self.origin.wan_bytes()
