@@ -24,6 +24,7 @@ inline constexpr std::size_t kVersionBytes = 32;
 inline constexpr std::size_t kNeighbourAddresses = 64;
 inline constexpr std::size_t kListingPartBytes = 256 * kKiB;  // a model's listing is 2 to 20 KiB
 inline constexpr std::uint64_t kListingBytesMax = 32 * kMiB;  // 200,000 files, the most of any repo
+inline constexpr std::size_t kRevocationBytes = 128 * kKiB;   // 3,000 machines put out of one cluster
 }  // namespace limits
 
 // An address of a neighbour's swarm port, e.g. "10.0.0.7" and 8421.
@@ -175,6 +176,13 @@ struct Listing {
   bool operator==(const Listing&) const = default;
 };
 
+// Of a closed cluster: the authority's signed list of certificates that are good no more (an X.509 CRL, DER).
+// Sent to each new neighbour, and to all when a newer one came.
+struct Revocations {
+  std::vector<std::byte> list;
+  bool operator==(const Revocations&) const = default;
+};
+
 // "I am stopping": claims lapse at once instead of after the expiry.
 struct Bye {
   bool operator==(const Bye&) const = default;
@@ -185,6 +193,6 @@ struct Bye {
 using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
                              msg::HaveSegments, msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment,
                              msg::SegmentOpen, msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye,
-                             msg::AskListing, msg::Listing, msg::AskKeep, msg::Keep>;
+                             msg::AskListing, msg::Listing, msg::AskKeep, msg::Keep, msg::Revocations>;
 
 }  // namespace shoal

@@ -33,6 +33,7 @@ enum class Type : std::uint8_t {
   listing = 17,
   ask_keep = 20,
   keep = 21,
+  revocations = 30,
 };
 
 constexpr std::size_t kAddressTextMax = 45;  // INET6_ADDRSTRLEN without its NUL
@@ -99,6 +100,12 @@ void put_body(ByteWriter& w, const msg::AskKeep& m) {
 }
 void put_body(ByteWriter& w, const msg::Keep& m) {
   put(w, m.blobs);
+}
+
+void put_body(ByteWriter& w, const msg::Revocations& m) {
+  const auto list = std::span(m.list).first(std::min(m.list.size(), limits::kRevocationBytes));
+  w.varint(list.size());
+  w.bytes(list);
 }
 
 void put_body(ByteWriter& w, const msg::HaveSegments& m) {
@@ -221,6 +228,9 @@ constexpr Type type_of(const msg::AskKeep*) {
 constexpr Type type_of(const msg::Keep*) {
   return Type::keep;
 }
+constexpr Type type_of(const msg::Revocations*) {
+  return Type::revocations;
+}
 
 // ---------------------------------------------------------------- reading
 //
@@ -334,6 +344,13 @@ msg::AskKeep get(ByteReader& r, const msg::AskKeep*) {
 }
 msg::Keep get(ByteReader& r, const msg::Keep*) {
   return {get_blobs(r)};
+}
+
+msg::Revocations get(ByteReader& r, const msg::Revocations*) {
+  msg::Revocations m;
+  m.list.resize(r.count(limits::kRevocationBytes, 1));
+  r.bytes(std::span(m.list));
+  return m;
 }
 
 msg::HaveSegments get(ByteReader& r, const msg::HaveSegments*) {

@@ -52,7 +52,8 @@ InterfaceAddresses interface_addresses() {
   return out;
 }
 
-std::string listen_interfaces(const std::vector<Endpoint>& listen, const InterfaceAddresses& addresses) {
+std::string listen_interfaces(const std::vector<Endpoint>& listen, const InterfaceAddresses& addresses,
+                              bool tls) {
   std::vector<Endpoint> all;
   for (const auto& endpoint : listen) {
     if (endpoint.address == "0.0.0.0") {
@@ -67,7 +68,7 @@ std::string listen_interfaces(const std::vector<Endpoint>& listen, const Interfa
   const auto repeated = std::ranges::unique(all);
   all.erase(repeated.begin(), repeated.end());
   std::string out;
-  for (const auto& endpoint : all) out += (out.empty() ? "" : ",") + endpoint.text();
+  for (const auto& endpoint : all) out += (out.empty() ? "" : ",") + endpoint.text() + (tls ? "s" : "");
   return out;
 }
 

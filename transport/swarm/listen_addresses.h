@@ -19,8 +19,9 @@ struct InterfaceAddresses {
 [[nodiscard]] InterfaceAddresses interface_addresses();
 
 // "10.0.0.7:8421,[fd00::7]:8421". Pure. Entries that are no numeric address are left out; loopback comes with
-// "all addresses", so that nodes and tests on one machine meet.
+// "all addresses", so that nodes and tests on one machine meet. `tls`: each is marked to speak nothing else,
+// "10.0.0.7:8421s".
 [[nodiscard]] std::string listen_interfaces(const std::vector<Endpoint>& listen,
-                                            const InterfaceAddresses& addresses);
+                                            const InterfaceAddresses& addresses, bool tls = false);
 
 }  // namespace shoal

@@ -25,6 +25,7 @@ std::optional<lt::tcp::endpoint> to_libtorrent(const Endpoint& endpoint) {
 }  // namespace
 
 NetPlane::NetPlane(const SwarmOptions& options, NetEvents& events) : options_(options), events_(events) {
+  if (options_.trust) revoked_ = options_.trust->revoked;
   SegmentIo::Options disk;
   disk.threads = options.disk_threads;
   disk.write_queue_bytes = options.write_queue_bytes;
@@ -56,7 +57,9 @@ Result<std::uint16_t> NetPlane::start(const std::string& listen_interfaces) {
       add_cluster_torrent();
       tick();
     }
-    listening.set_value(ok ? session_->listen_port() : std::uint16_t{0});
+    listening.set_value(!ok                ? std::uint16_t{0}
+                        : closed_cluster() ? session_->ssl_listen_port()
+                                           : session_->listen_port());
   });
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "swarm-net");
@@ -101,13 +104,34 @@ void NetPlane::stop() {
 }
 
 void NetPlane::add_cluster_torrent() {
-  auto params = cluster_torrent(options_.cluster, options_.lsd);
+  auto params = cluster_torrent(options_.cluster, options_.lsd,
+                                options_.trust ? options_.trust->authority_pem : std::string());
   cluster_plugin_ = std::make_shared<ClusterPlugin>(*this);
   params.extensions.emplace_back(
       [plugin = cluster_plugin_](const lt::torrent_handle&, lt::client_data_t) { return plugin; });
   lt::error_code ec;
   cluster_ = session_->add_torrent(std::move(params), ec);
-  if (ec) events_.on_log("the cluster torrent cannot be added: " + ec.message());
+  if (ec) {
+    events_.on_log("the cluster torrent cannot be added: " + ec.message());
+    return;
+  }
+  show_certificate(cluster_);
+}
+
+void NetPlane::show_certificate(lt::torrent_handle& torrent) const {
+  // Finite field parameters of RFC 7919 (ffdhe2048). libtorrent wants some; TLS with our keys never uses
+  // them.
+  static const std::string dh_parameters =
+      "-----BEGIN DH PARAMETERS-----\n"
+      "MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz\n"
+      "+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a\n"
+      "87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7\n"
+      "YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi\n"
+      "7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD\n"
+      "ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
+      "-----END DH PARAMETERS-----\n";
+  if (options_.trust)
+    torrent.set_ssl_certificate_buffer(options_.trust->cert_pem, options_.trust->key_pem, dh_parameters);
 }
 
 void NetPlane::listen(std::string listen_interfaces) {
@@ -121,7 +145,9 @@ void NetPlane::listen(std::string listen_interfaces) {
 
 void NetPlane::announce() {
   post([this] {
-    if (!stopping_ && options_.lsd) cluster_.force_lsd_announce();
+    if (stopping_ || !options_.lsd) return;
+    cluster_.force_lsd_announce();
+    for (const auto& [info_hash, torrent] : whole_files_) torrent.force_lsd_announce();
   });
 }
 
@@ -232,6 +258,7 @@ void NetPlane::load(LoadId load, lt::add_torrent_params params, SegmentPlace pla
                              {Code::invalid, "the segment's torrent cannot be added: " + ec.message(), 0});
       return;
     }
+    show_certificate(torrent);
     dial_on(torrent, plugin->swallow_pause, peers);
     loads_[load] = {std::move(torrent), std::move(plugin)};
   });
@@ -255,6 +282,35 @@ void NetPlane::unload(LoadId load) {
   });
 }
 
+void NetPlane::seed_whole(Hash256 info_hash, lt::add_torrent_params params, SegmentPlace place) {
+  post([this, info_hash, params = std::move(params), place = std::move(place)]() mutable {
+    if (stopping_ || whole_files_.contains(info_hash)) return;
+    const auto hash = params.ti->info_hashes().get_best();
+    disk_->place(hash, std::move(place));
+    params.extensions.emplace_back([this](const lt::torrent_handle&, lt::client_data_t) {
+      return std::make_shared<WholeFilePlugin>(*this);
+    });
+    lt::error_code ec;
+    auto torrent = session_->add_torrent(std::move(params), ec);
+    if (ec) {
+      (void)disk_->take_place(hash);
+      events_.on_log("an exported file cannot be seeded: " + ec.message());
+      return;
+    }
+    if (options_.lsd) torrent.force_lsd_announce();
+    whole_files_[info_hash] = std::move(torrent);
+  });
+}
+
+void NetPlane::stop_whole(Hash256 info_hash) {
+  post([this, info_hash] {
+    const auto found = whole_files_.find(info_hash);
+    if (found == whole_files_.end() || stopping_) return;
+    session_->remove_torrent(found->second);
+    whole_files_.erase(found);
+  });
+}
+
 void NetPlane::ban(NodeId node) {
   post([this, node] {
     banned_.insert(node);
@@ -275,6 +331,17 @@ void NetPlane::unban(NodeId node) {
   post([this, node] { banned_.erase(node); });
 }
 
+void NetPlane::set_revoked(RevocationList revoked) {
+  post([this, revoked = std::move(revoked)]() mutable {
+    revoked_ = std::move(revoked);
+    std::vector<ClusterPeer*> neighbours;
+    for (const auto& [id, peer] : cluster_peers_) neighbours.push_back(peer);
+    const std::vector<SegmentPeer*> others(segment_peers_.begin(), segment_peers_.end());
+    for (auto* peer : neighbours) peer->check_admission();
+    for (auto* peer : others) peer->check_admission();
+  });
+}
+
 void NetPlane::pop_alerts() {
   if (stopping_) return;
   std::vector<lt::alert*> alerts;
@@ -288,6 +355,12 @@ void NetPlane::pop_alerts() {
           break;
         }
       }
+    } else if (const auto* refused = lt::alert_cast<lt::peer_error_alert>(alert)) {
+      // Of TLS only: that a machine was not let in is worth a line, the rest are connections that come and
+      // go.
+      if (refused->op == lt::operation_t::ssl_handshake)
+        events_.on_log("not let in: " + refused->endpoint.address().to_string() + ": " +
+                       refused->error.message());
     } else if (lt::alert_cast<lt::listen_failed_alert>(alert) != nullptr ||
                lt::alert_cast<lt::lsd_error_alert>(alert) != nullptr) {
       events_.on_log(alert->message());

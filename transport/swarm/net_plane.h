@@ -90,8 +90,14 @@ class NetPlane {
   void limit_uploads(std::uint64_t bytes_per_s) { disk_->io().limit_reads(bytes_per_s); }
   void limit_disk_threads(int threads) { disk_->io().limit_threads(threads); }
 
+  // A whole file, seeded to any client that asks.
+  void seed_whole(Hash256 info_hash, lt::add_torrent_params params, SegmentPlace place);
+  void stop_whole(Hash256 info_hash);
+
   void ban(NodeId node);
   void unban(NodeId node);
+  // Closed clusters: hangs up on who is on the list.
+  void set_revoked(RevocationList revoked);
 
   // ---- For the plugins, on the network thread.
 
@@ -106,6 +112,11 @@ class NetPlane {
     int message_id = 0;  // what our messages must be marked with; 0: it takes none
   };
   [[nodiscard]] static std::optional<Identity> read_identity(const lt::bdecode_node& handshake);
+  // Whether the other side of a connection may stay. Always, in an open cluster.
+  [[nodiscard]] Admission admission_of(const std::optional<Credential>& shown, NodeId claimed) const {
+    return options_.trust ? admit(shown, claimed, revoked_) : Admission::admitted;
+  }
+  [[nodiscard]] bool closed_cluster() const { return options_.trust.has_value(); }
   [[nodiscard]] bool is_banned(NodeId node) const { return banned_.contains(node); }
   // The node that a segment connection claims to be, if a neighbour of that name is linked from the same
   // address.
@@ -138,6 +149,8 @@ class NetPlane {
   }
   void run();
   void add_cluster_torrent();
+  // A torrent of a closed cluster accepts and makes no connection before it has this node's certificate.
+  void show_certificate(lt::torrent_handle& torrent) const;
   void dial_on(const lt::torrent_handle& torrent, bool& swallow_pause, const std::vector<Endpoint>& peers);
   void pop_alerts();
   void tick();
@@ -163,8 +176,10 @@ class NetPlane {
   std::map<NodeId, std::pair<ConnId, lt::address>> links_;
   std::map<NodeId, Traffic> traffic_;
   std::set<NodeId> banned_;
+  RevocationList revoked_;
   std::unordered_map<LoadId, Load> loads_;
   std::map<lt::sha1_hash, LoadId> load_of_torrent_;
+  std::map<Hash256, lt::torrent_handle> whole_files_;
 
   std::optional<lt::session_proxy> proxy_;
   std::thread thread_;

@@ -1,6 +1,7 @@
 #include "transport/swarm/plugins.h"
 
 #include "transport/swarm/gossip_codec.h"
+#include "transport/swarm/peer_credential.h"
 
 #include <algorithm>
 #include <array>
@@ -17,7 +18,6 @@ constexpr std::size_t kBurstSeconds = 4;
 // A connection on the cluster torrent that has not said who it is by then is a stranger.
 constexpr Duration kIdentityWait = std::chrono::seconds(8);
 // "There is a link already, do not dial again": type 0. Handled here, because it is about the connection.
-// connection.
 constexpr std::array<std::byte, 2> kDuplicate{std::byte{kGossipVersion}, std::byte{0}};
 
 Time now() {
@@ -36,17 +36,6 @@ lt::error_code refused() {
 void disconnect(lt::peer_connection_handle connection) {
   if (connection.native_handle() == nullptr) return;
   connection.disconnect(refused(), lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
-}
-
-// libtorrent leaves Nagle's algorithm on. Handshakes, requests and our messages are small and answered by
-// small ones, so that each exchange waits for a delayed acknowledgement: 40 ms, three times the transfer of a
-// 16 MiB segment. libtorrent already collects what it has to say into one write.
-void set_no_delay(const lt::peer_connection_handle& connection) {
-  const auto native = connection.native_handle();
-  if (native == nullptr) return;
-  auto* socket = boost::get<lt::tcp::socket>(&native->get_socket());
-  lt::error_code ignored;
-  if (socket != nullptr && socket->is_open()) socket->set_option(lt::tcp::no_delay(true), ignored);
 }
 
 }  // namespace
@@ -103,6 +92,22 @@ void ClusterPeer::on_connected() {
   set_no_delay(connection_);
 }
 
+// The first that comes over a connection. Nothing of ours but the same greeting has left before it.
+bool ClusterPeer::on_handshake(lt::span<const char>) {
+  credential_ = credential_of(connection_);
+  greeted_ = true;
+  check_admission();
+  return true;
+}
+
+void ClusterPeer::check_admission() {
+  if (!greeted_) return;  // is asked when it is
+  const auto admission = plane_.admission_of(credential_, node_);
+  if (admission == Admission::admitted) return;
+  plane_.events().on_log("not let in: " + address().to_string() + ": " + std::string(to_string(admission)));
+  close(std::string(to_string(admission)));
+}
+
 ClusterPeer::~ClusterPeer() {
   hang_up();
 }
@@ -155,6 +160,11 @@ bool ClusterPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
   }
   if (plane_.is_banned(identity->node)) {
     close("it is banned");
+    return true;
+  }
+  if (const auto admission = plane_.admission_of(credential_, identity->node);
+      admission != Admission::admitted) {
+    close(std::string(to_string(admission)));
     return true;
   }
   node_ = identity->node;
@@ -271,7 +281,13 @@ void SegmentPlugin::tell_bad(int piece) {
   plane_.events().on_piece_bad(load_, static_cast<PieceIndex>(piece), std::move(nodes));
 }
 
-SegmentPeer::SegmentPeer(NetPlane& plane, std::shared_ptr<SegmentPlugin> torrent,
+std::shared_ptr<lt::peer_plugin> WholeFilePlugin::new_connection(
+    const lt::peer_connection_handle& connection) {
+  if (connection.type() != lt::connection_type::bittorrent) return nullptr;
+  return std::make_shared<SegmentPeer>(plane_, nullptr, connection);
+}
+
+SegmentPeer::SegmentPeer(NetPlane& plane, const std::shared_ptr<SegmentPlugin>& torrent,
                          lt::peer_connection_handle connection)
     : plane_(plane), torrent_(torrent), connection_(std::move(connection)) {
   plane_.add_peer(this);
@@ -280,6 +296,19 @@ SegmentPeer::SegmentPeer(NetPlane& plane, std::shared_ptr<SegmentPlugin> torrent
 
 void SegmentPeer::on_connected() {
   set_no_delay(connection_);
+}
+
+bool SegmentPeer::is_let_in() {
+  credential_ = credential_of(connection_);
+  greeted_ = true;
+  if (plane_.admission_of(credential_, NodeId{}) != Admission::admitted) return false;
+  // A certificate is better than what the other side says.
+  if (plane_.closed_cluster() && credential_) node_ = credential_->node;
+  return !plane_.is_banned(node_);
+}
+
+void SegmentPeer::check_admission() {
+  if (greeted_ && plane_.admission_of(credential_, NodeId{}) != Admission::admitted) close();
 }
 
 SegmentPeer::~SegmentPeer() {
@@ -302,6 +331,10 @@ void SegmentPeer::pretend_to_have_nothing(bool on) {
 }
 
 bool SegmentPeer::on_handshake(lt::span<const char>) {
+  if (!is_let_in()) {
+    close();
+    return true;
+  }
   const auto torrent = torrent_.lock();
   if (torrent && torrent->reveal()) pretend_to_have_nothing(true);
   return true;
@@ -381,6 +414,10 @@ bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
   if (!identity) return true;
   if (plane_.is_banned(identity->node) || identity->node == plane_.options().node) {
     close();
+    return true;
+  }
+  if (plane_.closed_cluster()) {
+    if (plane_.admission_of(credential_, identity->node) != Admission::admitted) close();
     return true;
   }
   node_ = plane_.attributed(identity->node, connection_.remote().address());

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +36,11 @@ class ClusterPeer final : public lt::peer_plugin {
   [[nodiscard]] lt::address address() const { return connection_.remote().address(); }
   [[nodiscard]] int unsent_bytes() const;
 
+  // Closes the connection unless its certificate is good now (closed clusters).
+  void check_admission();
+
   void on_connected() override;
+  bool on_handshake(lt::span<const char> reserved) override;
   void add_handshake(lt::entry& handshake) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
   bool on_extended(int length, int id, lt::span<const char> body) override;
@@ -50,6 +55,8 @@ class ClusterPeer final : public lt::peer_plugin {
   lt::peer_connection_handle connection_;
   const ConnId id_;
   const Time since_;
+  std::optional<Credential> credential_;
+  bool greeted_ = false;  // the other side's BitTorrent handshake is here
   NodeId node_;
   int message_id_ = 0;
   std::string why_closed_;
@@ -108,15 +115,30 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
   std::map<int, Bad> bad_;
 };
 
+// The torrent of an exported file: its connections are counted and can be banned, as those of segments.
+class WholeFilePlugin final : public lt::torrent_plugin {
+ public:
+  explicit WholeFilePlugin(NetPlane& plane) : plane_(plane) {}
+  std::shared_ptr<lt::peer_plugin> new_connection(const lt::peer_connection_handle& connection) override;
+
+ private:
+  NetPlane& plane_;
+};
+
 class SegmentPeer final : public lt::peer_plugin {
  public:
-  SegmentPeer(NetPlane& plane, std::shared_ptr<SegmentPlugin> torrent, lt::peer_connection_handle connection);
+  // `torrent`: nullptr for a whole file.
+  SegmentPeer(NetPlane& plane, const std::shared_ptr<SegmentPlugin>& torrent,
+              lt::peer_connection_handle connection);
   ~SegmentPeer() override;
   SegmentPeer(const SegmentPeer&) = delete;
   SegmentPeer& operator=(const SegmentPeer&) = delete;
 
   void close();
   [[nodiscard]] NodeId node() const { return node_; }
+
+  // Closes the connection unless its certificate is good now (closed clusters).
+  void check_admission();
 
   void on_connected() override;
   bool on_handshake(lt::span<const char> reserved) override;
@@ -137,9 +159,14 @@ class SegmentPeer final : public lt::peer_plugin {
   void note_has(PieceMask pieces);
   void show_pieces();
 
+  // Looks at the certificate; once, when the other side's BitTorrent handshake is here.
+  bool is_let_in();
+
   NetPlane& plane_;
   std::weak_ptr<SegmentPlugin> torrent_;  // which owns the connections that own us
   lt::peer_connection_handle connection_;
+  std::optional<Credential> credential_;
+  bool greeted_ = false;
   NodeId node_;  // zero until told, and for foreign clients
   bool pretending_ = false;
 };

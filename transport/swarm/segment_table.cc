@@ -11,7 +11,7 @@ void SegmentTable::load(SegmentSpec spec, std::vector<Endpoint> peers) {
     connect(spec.key, std::move(peers));
     return;
   }
-  auto params = segment_torrent(spec);
+  auto params = segment_torrent(spec, authority_);
   if (!params) {
     actions_.segment_failed(spec.key, std::move(params).error());
     return;

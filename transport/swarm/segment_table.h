@@ -11,7 +11,9 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -28,7 +30,9 @@ class SegmentTable {
     virtual void segment_failed(const SegmentKey& key, Error error) = 0;
   };
 
-  explicit SegmentTable(Actions& actions) : actions_(actions) {}
+  // `authority`: of a closed cluster (torrents.h).
+  explicit SegmentTable(Actions& actions, std::string authority = {})
+      : actions_(actions), authority_(std::move(authority)) {}
 
   void load(SegmentSpec spec, std::vector<Endpoint> peers);
   void connect(const SegmentKey& key, std::vector<Endpoint> peers);
@@ -48,6 +52,7 @@ class SegmentTable {
   void start(SegmentSpec spec, lt::add_torrent_params params, std::vector<Endpoint> peers);
 
   Actions& actions_;
+  const std::string authority_;
   LoadId last_load_ = 0;
   std::unordered_map<LoadId, Load> loads_;
   std::unordered_map<SegmentKey, LoadId> by_key_;

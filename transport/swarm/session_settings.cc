@@ -103,8 +103,10 @@ lt::settings_pack site_settings(const SwarmOptions& options, const std::string& 
   s.set_str(lt::settings_pack::user_agent, "shoal/" + (options.version.empty() ? "0" : options.version));
   s.set_str(lt::settings_pack::peer_fingerprint, "-SL0100-");
   // Pieces, peers and traffic come from our plugins; only what went wrong comes as an alert.
-  s.set_int(lt::settings_pack::alert_mask,
-            static_cast<int>(static_cast<std::uint32_t>(lt::alert_category::error)));
+  // In a closed cluster also who did not come through the TLS handshake.
+  const auto alerts =
+      options.trust ? lt::alert_category::error | lt::alert_category::peer : lt::alert_category::error;
+  s.set_int(lt::settings_pack::alert_mask, static_cast<int>(static_cast<std::uint32_t>(alerts)));
   s.set_int(lt::settings_pack::alert_queue_size, 10000);
   s.set_bool(lt::settings_pack::support_share_mode, false);
   set_reach(s, options, listen_interfaces);

@@ -37,6 +37,15 @@ Hash256 merkle_root(std::vector<Hash256> level, std::size_t width, Hash256 missi
   return level.front();
 }
 
+Hash256 widened(Hash256 root, std::size_t width, std::size_t to) {
+  Hash256 missing = merkle_root({Hash256{}}, width, Hash256{});
+  for (; width < to; width *= 2) {
+    root = parent_of(root, missing);
+    missing = parent_of(missing, missing);
+  }
+  return root;
+}
+
 Hash256 pieces_root(const Geometry& geometry, SegmentIndex segment, std::span<const Hash256> piece_hashes) {
   // The hash of a segment's only piece is its root already.
   if (piece_hashes.size() == 1) return piece_hashes.front();

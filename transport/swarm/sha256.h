@@ -16,6 +16,10 @@ namespace shoal {
 // at least leaves.size(), which is not zero.
 [[nodiscard]] Hash256 merkle_root(std::vector<Hash256> leaves, std::size_t width, Hash256 missing);
 
+// The root of the same leaves in a wider tree, filled up with zero leaves on the right. REQUIRES: powers of
+// two, width <= to.
+[[nodiscard]] Hash256 widened(Hash256 root, std::size_t width, std::size_t to);
+
 // The pieces root of a segment from its piece hashes. REQUIRES: one hash per piece.
 [[nodiscard]] Hash256 pieces_root(const Geometry& geometry, SegmentIndex segment,
                                   std::span<const Hash256> piece_hashes);

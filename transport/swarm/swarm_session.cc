@@ -8,6 +8,7 @@
 #include "transport/swarm/neighbour_table.h"
 #include "transport/swarm/net_plane.h"
 #include "transport/swarm/segment_table.h"
+#include "transport/swarm/torrents.h"
 
 #include <algorithm>
 #include <atomic>
@@ -50,7 +51,7 @@ class SwarmSession::Impl final : public NetEvents,
   ~Impl() override { stop(); }
 
   Result<void> start() {
-    listening_on_ = listen_interfaces(options_.listen, interface_addresses());
+    listening_on_ = listen_interfaces(options_.listen, interface_addresses(), options_.trust.has_value());
     auto port = net_.start(listening_on_);
     if (!port) return fail(std::move(port).error());
     port_ = *port;
@@ -105,6 +106,19 @@ class SwarmSession::Impl final : public NetEvents,
     bans_[node] = Clock::now() + duration;
     net_.ban(node);
   }
+  void seed_whole(const WholeFileSpec& spec) {
+    const auto torrent = whole_file_torrent(spec);
+    auto params = whole_file_params(spec);
+    if (!torrent || !params || options_.trust || spec.file == nullptr) {
+      log("a file is not exported: " + (!torrent  ? torrent.error().message
+                                        : !params ? params.error().message
+                                                  : "closed cluster"));
+      return;
+    }
+    net_.seed_whole(torrent->info_hash, *std::move(params), {spec.file, 0});
+  }
+  void stop_whole(const Hash256& info_hash) { net_.stop_whole(info_hash); }
+  void set_revoked(RevocationList revoked) { net_.set_revoked(std::move(revoked)); }
   void add_peer(const std::string& peer) {
     note_peer(peer);
     look_up_names();
@@ -309,7 +323,7 @@ class SwarmSession::Impl final : public NetEvents,
   }
 
   void refresh_listen() {
-    auto interfaces = listen_interfaces(options_.listen, interface_addresses());
+    auto interfaces = listen_interfaces(options_.listen, interface_addresses(), options_.trust.has_value());
     if (interfaces == listening_on_ || interfaces.empty()) return;
     log("listening on " + interfaces);
     listening_on_ = std::move(interfaces);
@@ -332,7 +346,7 @@ class SwarmSession::Impl final : public NetEvents,
   std::string listening_on_;
   std::optional<NeighbourTable> table_;
   DialBook book_;
-  SegmentTable segments_{*this};
+  SegmentTable segments_{*this, options_.trust ? options_.trust->authority_pem : std::string()};
   std::vector<Endpoint> names_;  // of explicit peers
   std::map<NodeId, Time> bans_;
   Time next_lookup_{};
@@ -405,6 +419,20 @@ void SwarmSession::unload(const SegmentKey& key) {
 
 void SwarmSession::ban(NodeId node, std::chrono::seconds duration) {
   impl_->post([impl = impl_.get(), node, duration] { impl->ban(node, duration); });
+}
+
+void SwarmSession::seed_whole(WholeFileSpec spec) {
+  impl_->post([impl = impl_.get(), spec = std::move(spec)] { impl->seed_whole(spec); });
+}
+
+void SwarmSession::stop_whole(const Hash256& info_hash) {
+  impl_->post([impl = impl_.get(), info_hash] { impl->stop_whole(info_hash); });
+}
+
+void SwarmSession::set_revoked(RevocationList revoked) {
+  impl_->post([impl = impl_.get(), revoked = std::move(revoked)]() mutable {
+    impl->set_revoked(std::move(revoked));
+  });
 }
 
 void SwarmSession::add_peer(std::string host_and_port) {

@@ -27,17 +27,28 @@
 // A foreign BitTorrent v2 client may connect to a loaded segment: what it sends is attributed to NodeId{}.
 #pragma once
 
+#include "node/core/admission.h"
 #include "node/core/ports.h"
+#include "transport/swarm/whole_file.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace shoal {
+
+// Of a closed cluster. Every connection is TLS in which both sides show a certificate of the authority.
+struct SwarmTrust {
+  std::string authority_pem;
+  std::string cert_pem;  // this node's; its common name is the node id
+  std::string key_pem;
+  RevocationList revoked;
+};
 
 struct SwarmOptions {
   // Where connections are accepted. 0.0.0.0 and :: stand for all addresses of this machine, followed as they
@@ -46,6 +57,9 @@ struct SwarmOptions {
 
   // Nodes of another cluster name never meet. 1 to 64 bytes.
   std::string cluster = "shoal";
+
+  // Set: a closed cluster. It listens for TLS only, and neighbours are who their certificates say.
+  std::optional<SwarmTrust> trust;
 
   NodeId node;            // this node's id; not zero
   std::string name;       // for people; cut to 64 bytes
@@ -122,6 +136,14 @@ class SwarmSession final : public Swarm {
   void limit_uploads(std::uint64_t bytes_per_s);
   // So many of the disk_threads, which also hash, work; at least one. Any thread.
   void limit_disk_threads(int threads);
+
+  // Seeds a whole file to any v2 client (whole_file.h) until stop_whole() is called with its info-hash. Of an
+  // open cluster only. Text that makes no torrent is logged; whole_file_torrent() tells beforehand.
+  void seed_whole(WholeFileSpec spec);
+  void stop_whole(const Hash256& info_hash);
+
+  // Of a closed cluster: from now on nobody on this list is let in; who is connected is hung up on.
+  void set_revoked(RevocationList revoked);
 
   // Another explicit peer, "HOST:PORT". Text that is no such thing is logged and ignored.
   void add_peer(std::string host_and_port);

@@ -16,7 +16,8 @@ std::string to_string(const Hash256& hash) {
 
 std::shared_ptr<lt::torrent_info> make_info(const std::string& name, std::uint64_t length,
                                             std::uint32_t piece_size, const Hash256& root,
-                                            const std::string& layer, lt::error_code& ec) {
+                                            const std::string& layer, const std::string& authority,
+                                            lt::error_code& ec) {
   lt::entry::dictionary_type file;
   file["length"] = static_cast<lt::entry::integer_type>(length);
   file["pieces root"] = to_string(root);
@@ -26,6 +27,7 @@ std::shared_ptr<lt::torrent_info> make_info(const std::string& name, std::uint64
   info["meta version"] = 2;
   info["name"] = name;
   info["piece length"] = static_cast<lt::entry::integer_type>(piece_size);
+  if (!authority.empty()) info["ssl-cert"] = authority;
   auto& layers = torrent["piece layers"].dict();
   if (!layer.empty()) layers[to_string(root)] = layer;
 
@@ -46,7 +48,7 @@ lt::add_torrent_params params_for(std::shared_ptr<lt::torrent_info> info) {
 
 }  // namespace
 
-Result<lt::add_torrent_params> segment_torrent(const SegmentSpec& spec) {
+Result<lt::add_torrent_params> segment_torrent(const SegmentSpec& spec, const std::string& authority) {
   const Geometry geometry(spec.key.blob.size);
   const auto segment = spec.key.index;
   if (spec.key.blob.size > kMaxBlobSize || to_int(segment) >= geometry.segment_count()) {
@@ -68,7 +70,8 @@ Result<lt::add_torrent_params> segment_torrent(const SegmentSpec& spec) {
     for (const auto& hash : spec.piece_hashes) layer += to_string(hash);
   }
   lt::error_code ec;
-  auto info = make_info(root.hex(), geometry.segment_length(segment), geometry.piece_size(), root, layer, ec);
+  auto info = make_info(root.hex(), geometry.segment_length(segment), geometry.piece_size(), root, layer,
+                        authority, ec);
   if (ec) return fail(Code::invalid, "the segment makes no torrent: " + ec.message());
 
   auto params = params_for(std::move(info));
@@ -81,11 +84,27 @@ Result<lt::add_torrent_params> segment_torrent(const SegmentSpec& spec) {
   return params;
 }
 
-lt::add_torrent_params cluster_torrent(std::string_view cluster, bool lsd) {
+Result<lt::add_torrent_params> whole_file_params(const WholeFileSpec& spec) {
+  const auto torrent = whole_file_torrent(spec);
+  if (!torrent) return fail(torrent.error());
+  lt::error_code ec;
+  auto info = std::make_shared<lt::torrent_info>(lt::span<const char>(torrent->bencoded), ec, lt::from_span);
+  if (ec) return fail(Code::invalid, "the file makes no torrent: " + ec.message());
+  auto params = params_for(std::move(info));
+  // Clients that are no shoal find it by local discovery, ask for the metadata of a magnet, and know no
+  // neighbours of ours.
+  params.extensions.emplace_back([](const lt::torrent_handle& handle, lt::client_data_t data) {
+    return lt::create_ut_metadata_plugin(handle, data);
+  });
+  params.have_pieces.resize(params.ti->num_pieces(), true);
+  return params;
+}
+
+lt::add_torrent_params cluster_torrent(std::string_view cluster, bool lsd, const std::string& authority) {
   const std::string sentence = "shoal cluster: " + std::string(cluster);
   lt::error_code ec;
-  auto params = params_for(
-      make_info("shoal-cluster", kBlockSize, kBlockSize, sha256(std::as_bytes(std::span(sentence))), {}, ec));
+  auto params = params_for(make_info("shoal-cluster", kBlockSize, kBlockSize,
+                                     sha256(std::as_bytes(std::span(sentence))), {}, authority, ec));
   if (!lsd) params.flags |= lt::torrent_flags::disable_lsd;
   return params;
 }

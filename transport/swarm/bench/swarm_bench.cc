@@ -1,14 +1,17 @@
 // How fast segments move between two processes over loopback, with real files.
 //
-//   swarm_bench DIRECTORY [one|many|latency]...      default: all three
+//   swarm_bench DIRECTORY [one|many|latency|one-tls|many-tls|latency-tls]...      default: the first three
 //
 // - one:     two segments of 1 GiB, one after the other: the torrent path without set-up cost.
 // - many:    64 segments of 16 MiB, four in flight: as the daemon uses it for blobs below 2 GiB.
 // - latency: one 16 MiB segment at a time, 20 times: from load() on the leech to its first and last piece.
 //
+// With -tls as in a closed cluster: both sides show a certificate, and everything is encrypted.
+//
 // DIRECTORY gets two files of up to 2 GiB, removed at the end. The figures it defends stand in
 // docs/protocol.md.
 #include "node/core/geometry.h"
+#include "node/trust/certificates.h"
 #include "transport/swarm/sha256.h"
 #include "transport/swarm/swarm_session.h"
 
@@ -21,6 +24,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -140,8 +144,29 @@ Usage usage_now() {
   return {s(usage.ru_utime) + s(usage.ru_stime), static_cast<double>(usage.ru_maxrss) / 1024};
 }
 
+// Of a closed cluster, made before the processes part. Errors end the program: there is nothing to measure.
+template <typename T>
+T need(Result<T> result) {
+  if (result) return *std::move(result);
+  std::fprintf(stderr, "%s\n", result.error().message.c_str());
+  std::exit(1);
+}
+std::optional<Keyed> authority;
+
+WallTime wall_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return {std::chrono::duration_cast<std::chrono::milliseconds>(now).count()};
+}
+
 SwarmOptions options_for(std::uint8_t n) {
   SwarmOptions options;
+  if (authority) {
+    NodeId node;
+    node.bytes.fill(n);
+    const auto key = need(make_key());
+    const auto cert = need(issue_node(*authority, need(make_request(key, node)), node, "bench", wall_now()));
+    options.trust = SwarmTrust{authority->cert_pem, cert, key, {}};
+  }
   options.listen = {{"127.0.0.1", 0}};
   options.node.bytes.fill(n);
   options.name = n == 1 ? "seed" : "leech";
@@ -310,7 +335,14 @@ bool same_files(const std::string& a, const std::string& b, std::uint64_t size) 
   return true;
 }
 
-int run(const std::string& mode, const std::string& directory) {
+int run(std::string mode, const std::string& directory) {
+  const bool tls = mode.ends_with("-tls");
+  if (tls) {
+    mode.resize(mode.size() - 4);
+    authority = need(make_authority("bench", wall_now()));
+  } else {
+    authority.reset();
+  }
   // Segments of 1 GiB belong to a blob of 128 GiB: nearly all of it a hole.
   BenchBlob blob(mode == "one" ? 128 * kGiB : 2 * kGiB,
                  mode == "one"    ? 2
@@ -333,7 +365,7 @@ int run(const std::string& mode, const std::string& directory) {
     Leech leech(port);
     const auto before = usage_now();
     const auto start = Clock::now();
-    std::printf("%s\n", mode.c_str());
+    std::printf("%s%s\n", mode.c_str(), tls ? " over TLS" : "");
     leech.fetch(blob, mode == "many" ? 4 : 1, file);
     const double wall = seconds_since(start);
     const auto after = usage_now();

@@ -51,6 +51,7 @@ std::vector<Message> one_of_each() {
       msg::Listing{Hash256{filled<32>(4)}, msg::ListingState::have, 1000, 998, {std::byte{7}, std::byte{9}}},
       msg::AskKeep{{config(300), config(4)}},
       msg::Keep{{config(300)}},
+      msg::Revocations{{std::byte{0x30}, std::byte{0}}},
   };
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "node/core/geometry.h"
+#include "node/trust/certificates.h"
 #include "transport/swarm/sha256.h"
 #include "transport/swarm/swarm_session.h"
 
@@ -10,12 +11,15 @@
 #include <bit>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -137,6 +141,39 @@ inline NodeId node_id(int n) {
   return id;
 }
 
+// A closed cluster's authority, and what it gives a node.
+class TestAuthority {
+ public:
+  TestAuthority() : keyed_(value(make_authority("test", now()))) {}
+  [[nodiscard]] SwarmTrust let_in(NodeId node) const {
+    SwarmTrust out;
+    out.authority_pem = keyed_.cert_pem;
+    out.key_pem = value(make_key());
+    out.cert_pem = value(issue_node(keyed_, value(make_request(out.key_pem, node)), node, "test", now()));
+    return out;
+  }
+  [[nodiscard]] static CertSerial serial(const SwarmTrust& trust) {
+    return value(describe_certificate(trust.cert_pem)).serial;
+  }
+
+ private:
+  static WallTime now() { return {static_cast<std::int64_t>(std::time(nullptr)) * 1000}; }
+  template <typename T>
+  static T value(Result<T> result) {
+    if (!result) throw std::runtime_error(result.error().message);
+    return *std::move(result);
+  }
+  const Keyed keyed_;
+};
+
+// SHOAL_SWARM_TLS=1: every node of every test is a member of one closed cluster, so that all that holds in
+// clear text is seen to hold over TLS.
+inline std::optional<SwarmTrust> trust_of_this_run(NodeId node) {
+  if (std::getenv("SHOAL_SWARM_TLS") == nullptr) return std::nullopt;
+  static const TestAuthority authority;
+  return authority.let_in(node);
+}
+
 // One node: a session and what it told.
 class TestNode {
  public:
@@ -169,6 +206,7 @@ class TestNode {
     options.name = "node-" + std::to_string(n);
     options.version = "test";
     options.lsd = false;
+    options.trust = trust_of_this_run(id);
     options.on_log = [this](const std::string& line) {
       record([&](Told& told) { told.log.push_back(line); });
     };
