@@ -47,12 +47,13 @@ int main(int argc, char** argv) try {
   raise_descriptor_limit();
   bound_heap_arenas();
   // A damaged shoal.db is rebuilt by starting over. A disk that damages it again and again needs a person.
-  for (int rebuilds = 0;; ++rebuilds) {
+  for (int rebuilds = 0;;) {
     shoal::Daemon daemon(loaded->config);
     const auto ran = daemon.run();
     if (ran) return 0;
+    if (ran.error().code == shoal::Daemon::kStartOver) continue;
     std::fprintf(stderr, "shoald: %s\n", ran.error().message.c_str());
-    if (ran.error().code == shoal::Code::corrupt && rebuilds < kRebuildsMax) continue;
+    if (ran.error().code == shoal::Code::corrupt && rebuilds++ < kRebuildsMax) continue;
     return ran.error().raw == shoal::StateDb::kNewerSchema && ran.error().code == shoal::Code::invalid
                ? kNewerState
                : 1;

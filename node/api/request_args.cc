@@ -198,6 +198,78 @@ Result<GcRequest> read_gc_request(const HttpRequest& request) {
   return out;
 }
 
+Result<ExportRequest> read_export_request(const HttpRequest& request) {
+  auto body = read_object(request, {"repo", "type", "revision", "path"});
+  if (!body) return fail(body.error());
+  ExportRequest out;
+  auto repo = repo_fields(*body);
+  if (!repo) return fail(repo.error());
+  out.repo = std::move(*repo);
+  auto revision = text_field(*body, "revision", "");
+  if (revision && !revision->empty()) revision = valid_revision(std::move(*revision));
+  if (!revision) return fail(revision.error());
+  out.revision = std::move(*revision);
+  auto path = text_field(*body, "path", "");
+  if (!path) return fail(path.error());
+  if (!is_valid_repo_path(*path)) return bad("'path' must be the path of a file in the repo");
+  out.path = std::move(*path);
+  return out;
+}
+
+Result<void> read_empty_request(const HttpRequest& request) {
+  const auto body = read_object(request, {});
+  return body ? Result<void>() : Result<void>(fail(body.error()));
+}
+
+Result<std::chrono::seconds> read_invite_request(const HttpRequest& request) {
+  const auto body = read_object(request, {"for_s"});
+  if (!body) return fail(body.error());
+  const auto life = body->find("for_s");
+  if (life == body->end() || life->is_null()) return std::chrono::seconds(std::chrono::hours(1));
+  // The authority has the bounds; here only what fits its type.
+  if (!life->is_number_integer() || *life < 1 || *life > kBusyMax.count())
+    return bad("'for_s' must be a whole number of seconds");
+  return std::chrono::seconds(life->get<std::int64_t>());
+}
+
+Result<ClusterJoin> read_cluster_join_request(const HttpRequest& request) {
+  const auto body = read_object(request, {"token", "at"});
+  if (!body) return fail(body.error());
+  ClusterJoin out;
+  auto token = text_field(*body, "token", "");
+  if (!token) return fail(token.error());
+  if (token->empty() || token->size() > 1024) return bad("'token' is missing, or too long to be one");
+  out.token = std::move(*token);
+  auto at = text_field(*body, "at", "");
+  if (!at) return fail(at.error());
+  std::string_view rest = *at;
+  // "[fd00::7]:8422", "host:8422", "host".
+  const auto bracket = rest.starts_with('[') ? rest.find(']') : std::string_view::npos;
+  const auto colon = rest.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  out.host = bracket == std::string_view::npos ? rest.substr(0, colon) : rest.substr(1, bracket - 1);
+  out.port = kJoinPort;
+  if (colon != std::string_view::npos) {
+    const std::string_view port = rest.substr(colon + 1);
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+    if (error != std::errc{} || end != port.data() + port.size()) out.port = 0;
+  }
+  const bool plain = std::all_of(out.host.begin(), out.host.end(),
+                                 [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '/'; });
+  if (out.host.empty() || out.host.size() > 253 || !plain || out.port == 0)
+    return bad("'at' must be the HOST:PORT that `shoal cluster invite` printed");
+  return out;
+}
+
+Result<std::string> read_revoke_request(const HttpRequest& request) {
+  const auto body = read_object(request, {"node"});
+  if (!body) return fail(body.error());
+  auto node = text_field(*body, "node", "");
+  if (!node) return fail(node.error());
+  if (node->empty() || node->size() > limits::kNodeNameBytes)
+    return bad("'node' must be a node's name or id, as `shoal cluster status` shows them");
+  return node;
+}
+
 Result<RepoRef> read_pin_request(const HttpRequest& request) {
   auto body = read_object(request, {"repo", "type"});
   if (!body) return fail(body.error());

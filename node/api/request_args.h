@@ -3,6 +3,8 @@
 #pragma once
 
 #include "node/api/api_backend.h"
+#include "node/api/cluster_backend.h"
+#include "node/api/export_backend.h"
 #include "node/api/http_message.h"
 #include "node/core/result.h"
 
@@ -31,6 +33,14 @@ struct LoadRequest {
 
 [[nodiscard]] Result<GcRequest> read_gc_request(const HttpRequest& request);
 [[nodiscard]] Result<RepoRef> read_pin_request(const HttpRequest& request);
+
+[[nodiscard]] Result<ExportRequest> read_export_request(const HttpRequest& request);
+
+// Of closed clusters. A body of `{}`; a life in seconds (one hour unless given); "HOST" or "HOST:PORT".
+[[nodiscard]] Result<void> read_empty_request(const HttpRequest& request);
+[[nodiscard]] Result<std::chrono::seconds> read_invite_request(const HttpRequest& request);
+[[nodiscard]] Result<ClusterJoin> read_cluster_join_request(const HttpRequest& request);
+[[nodiscard]] Result<std::string> read_revoke_request(const HttpRequest& request);
 
 // The path's `{type}/{repo...}` and the query's `revision`.
 [[nodiscard]] Result<RemoveRequest> read_remove_request(const std::string& type, const std::string& repo,

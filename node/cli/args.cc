@@ -2,6 +2,7 @@
 
 #include "node/config/nearest_name.h"
 #include "node/config/units.h"
+#include "node/core/invite_token.h"
 #include "node/version.h"
 
 #include <algorithm>
@@ -39,6 +40,12 @@ struct Raw {
   std::string to;
   bool dry_run = false;
   bool even_last_copies = false;
+  std::string token;
+  std::string at;
+  std::string node;
+  std::string output;
+  bool magnet = false;
+  bool stop = false;
 };
 
 Unexpected<Error> usage(std::string message) {
@@ -193,15 +200,109 @@ Result<Command> unpin_command(const Raw& raw, const ArgsContext&) {
   return Command(PinArgs{std::move(*repo), false});
 }
 
+ClusterArgs cluster_args(ClusterArgs::Action action) {
+  ClusterArgs out;
+  out.action = action;
+  return out;
+}
+
+Result<Command> cluster_init_command(const Raw&, const ArgsContext&) {
+  return Command(cluster_args(ClusterArgs::Action::init));
+}
+
+Result<Command> cluster_status_command(const Raw&, const ArgsContext&) {
+  return Command(cluster_args(ClusterArgs::Action::status));
+}
+
+Result<Command> cluster_invite_command(const Raw& raw, const ArgsContext&) {
+  ClusterArgs out = cluster_args(ClusterArgs::Action::invite);
+  if (raw.duration.empty()) return Command(std::move(out));
+  const auto duration = parse_duration(raw.duration);
+  if (!duration) return usage(duration.error().message);
+  out.life = std::chrono::duration_cast<std::chrono::seconds>(*duration);
+  if (*out.life < std::chrono::seconds(10) || *out.life > std::chrono::hours(24 * 7))
+    return usage("--for takes from 10s to 7d");
+  return Command(std::move(out));
+}
+
+Result<Command> cluster_join_command(const Raw& raw, const ArgsContext&) {
+  ClusterArgs out = cluster_args(ClusterArgs::Action::join);
+  out.token = raw.token;
+  out.at = raw.at;
+  if (auto token = parse_token(out.token); !token) return usage(token.error().message);
+  return Command(std::move(out));
+}
+
+Result<Command> cluster_revoke_command(const Raw& raw, const ArgsContext&) {
+  if (raw.node.empty()) return usage("an empty name is no node");
+  ClusterArgs out = cluster_args(ClusterArgs::Action::revoke);
+  out.node = raw.node;
+  return Command(std::move(out));
+}
+
+Result<Command> export_command(const Raw& raw, const ArgsContext& context) {
+  ExportArgs out;
+  out.stop = raw.stop;
+  if (raw.target.empty())
+    return raw.stop ? usage("--stop needs a file") : Result<Command>(Command(std::move(out)));
+  // org/name/file, or name/file of an old repo.
+  const auto first = raw.target.find('/');
+  const auto second = first == std::string::npos ? first : raw.target.find('/', first + 1);
+  const auto cut = second == std::string::npos ? first : second;
+  if (cut == std::string::npos || !is_valid_repo_name(raw.target.substr(0, cut)) ||
+      !is_valid_repo_path(raw.target.substr(cut + 1))) {
+    return usage("'" + raw.target + "' is no file of a repo: it looks like org/name/model.safetensors");
+  }
+  out.repo = {*parse_repo_type(raw.type), raw.target.substr(0, cut)};
+  out.path = raw.target.substr(cut + 1);
+  if (raw.magnet || raw.stop) return Command(std::move(out));
+  const std::string name =
+      raw.output.empty() ? out.path.substr(out.path.rfind('/') + 1) + ".torrent" : raw.output;
+  out.output = (std::filesystem::path(context.working_dir) / name).lexically_normal().string();
+  return Command(std::move(out));
+}
+
 Result<Command> doctor_command(const Raw&, const ArgsContext&) {
   return Command(DoctorArgs{});
 }
 
 using MakeCommand = Result<Command> (*)(const Raw&, const ArgsContext&);
 
+using Commands = std::vector<std::pair<CLI::App*, MakeCommand>>;
+
+void define_cluster(CLI::App& app, Raw& raw, Commands& out) {
+  CLI::App* cluster = app.add_subcommand("cluster", "Closed clusters: only machines that were let in");
+  cluster->fallthrough();
+  cluster->require_subcommand(1);
+  cluster->footer(
+      "One machine is the authority; each other one joins once:\n"
+      "  head$  shoal cluster init\n"
+      "  head$  shoal cluster invite            prints a token\n"
+      "  gpu7$  shoal cluster join TOKEN head:8422\n"
+      "  head$  shoal cluster revoke gpu7       puts it out again");
+  const auto add = [&](const char* name, const char* help, MakeCommand make) {
+    CLI::App* sub = cluster->add_subcommand(name, help);
+    sub->fallthrough();
+    out.emplace_back(sub, make);
+    return sub;
+  };
+  add("init", "Closes the cluster: this machine lets the others in from now on", cluster_init_command);
+  auto* invite = add("invite", "Prints a token that lets one machine in, once", cluster_invite_command);
+  invite->add_option("--for", raw.duration, "How long the token is good (default: 1h, at most 7d)")
+      ->type_name("DURATION");
+  auto* join = add("join", "Lets this machine into a closed cluster", cluster_join_command);
+  join->add_option("token", raw.token, "What `shoal cluster invite` printed")->required()->type_name("TOKEN");
+  join->add_option("at", raw.at, "The machine where it was printed, and the port for joining (8422)")
+      ->required()
+      ->type_name("HOST:PORT");
+  auto* revoke = add("revoke", "Puts a machine out; on the authority only", cluster_revoke_command);
+  revoke->add_option("node", raw.node, "Its name or node id")->required()->type_name("NODE");
+  add("status", "Shows the cluster, and on the authority who was let in", cluster_status_command);
+}
+
 // Defines the subcommands; the returned list pairs each with what makes a Command of it.
-std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
-  std::vector<std::pair<CLI::App*, MakeCommand>> out;
+Commands define(CLI::App& app, Raw& raw) {
+  Commands out;
   const auto add = [&](const char* name, const char* help, MakeCommand make) {
     CLI::App* sub = app.add_subcommand(name, help);
     sub->fallthrough();
@@ -298,6 +399,21 @@ std::vector<std::pair<CLI::App*, MakeCommand>> define(CLI::App& app, Raw& raw) {
   auto* unpin = add("unpin", "Takes back `pin`", unpin_command);
   unpin->add_option("repo", raw.repo, "org/name")->required()->type_name("REPO");
   type_option(unpin);
+
+  define_cluster(app, raw, out);
+
+  auto* exported =
+      add("export",
+          "Makes the torrent of a file and seeds it to any BitTorrent v2 client; without a file, "
+          "lists those",
+          export_command);
+  exported->add_option("file", raw.target, "org/name/file")->type_name("REPO/FILE");
+  type_option(exported);
+  exported
+      ->add_option("--output", raw.output, "Where to write it (default: the file's name and .torrent, here)")
+      ->type_name("FILE");
+  exported->add_flag("--magnet", raw.magnet, "Only prints the magnet link");
+  exported->add_flag("--stop", raw.stop, "Seeds it no more");
 
   add("doctor", "Checks the daemon, the disk, the Hub, the network and the clock", doctor_command);
   return out;

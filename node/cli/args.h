@@ -62,10 +62,24 @@ struct PinArgs {
   RepoRef repo;  // empty name: list the pinned ones
   bool pin = true;
 };
+struct ClusterArgs {
+  enum class Action { init, invite, join, revoke, status };
+  Action action = Action::status;
+  std::optional<std::chrono::seconds> life;  // invite
+  std::string token;                         // join
+  std::string at;                            // join: HOST:PORT
+  std::string node;                          // revoke
+};
+struct ExportArgs {
+  RepoRef repo;        // empty name: list what is exported
+  std::string path;    // of the file in the repo
+  std::string output;  // where the .torrent goes, absolute; empty: print the magnet only
+  bool stop = false;
+};
 struct DoctorArgs {};
 
 using Command = std::variant<PullArgs, StatusArgs, LsArgs, PeersArgs, SeedArgs, VerifyArgs, RmArgs, WhyArgs,
-                             CancelArgs, BusyArgs, GcArgs, PinArgs, DoctorArgs>;
+                             CancelArgs, BusyArgs, GcArgs, PinArgs, ClusterArgs, ExportArgs, DoctorArgs>;
 
 struct Args {
   std::string api;         // "http://127.0.0.1:8420", no trailing slash

@@ -30,6 +30,8 @@ ExitStatus run_cancel(Session& session, const CancelArgs& args);
 ExitStatus run_busy(Session& session, const BusyArgs& args);
 ExitStatus run_gc(Session& session, const GcArgs& args);
 ExitStatus run_pin(Session& session, const PinArgs& args);
+ExitStatus run_cluster(Session& session, const ClusterArgs& args);
+ExitStatus run_export(Session& session, const ExportArgs& args);
 ExitStatus run_doctor(Session& session, const DoctorArgs& args);
 
 // Shared by them.

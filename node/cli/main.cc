@@ -72,6 +72,10 @@ ExitStatus run(const Args& args) {
           return run_gc(session, command);
         } else if constexpr (std::is_same_v<T, PinArgs>) {
           return run_pin(session, command);
+        } else if constexpr (std::is_same_v<T, ClusterArgs>) {
+          return run_cluster(session, command);
+        } else if constexpr (std::is_same_v<T, ExportArgs>) {
+          return run_export(session, command);
         } else {
           return run_doctor(session, command);
         }

@@ -48,8 +48,9 @@ struct Config {
   Endpoint swarm{"0.0.0.0", 8421};
   std::vector<HostPort> peers;
   std::string cluster = "default";
-  std::string node_name;  // the host's name unless given
-  bool lsd = true;        // local service discovery by multicast
+  Endpoint join_listen{"0.0.0.0", 8422};  // where machines join a closed cluster
+  std::string node_name;                  // the host's name unless given
+  bool lsd = true;                        // local service discovery by multicast
 
   std::string hub = "https://huggingface.co";  // no trailing slash
   int origin_connections = 16;

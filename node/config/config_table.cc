@@ -250,6 +250,15 @@ const std::array kTable{
                 c.cluster = v;
                 return {};
               }},
+    ConfigKey{.name = "join_listen",
+              .option = "--join-listen",
+              .environment = "SHOAL_JOIN_LISTEN",
+              .placeholder = "ADDR:PORT",
+              .type = KeyType::address,
+              .default_text = "0.0.0.0:8422",
+              .help = "Where machines join a closed cluster; open only on the machine that `shoal cluster "
+                      "invite` was run on, and only while an invitation is.",
+              .apply = [](Config& c, Key, Text v, Context) { return put(c.join_listen, to_address(v)); }},
     ConfigKey{.name = "node_name",
               .option = "--node-name",
               .environment = "SHOAL_NODE_NAME",

@@ -5,6 +5,8 @@
 #include "node/endpoint/hub_endpoint.h"
 #include "node/version.h"
 #include "transport/origin/hub_settings.h"
+#include "transport/swarm/address_rules.h"
+#include "transport/swarm/listen_addresses.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -81,6 +83,7 @@ Result<void> Daemon::run() {
   loop_.post([this] {
     if (rescue_) rebuild();
     resume_pulls();
+    exporter_->resume();
     tick();
     notify_ready("neighbours on port " + std::to_string(swarm_->port()) + ", API on " +
                  api_->endpoint().text());
@@ -91,6 +94,8 @@ Result<void> Daemon::run() {
   swarm_.reset();
   hub_.reset();
   loop_.join_workers();
+  exporter_.reset();
+  cluster_.reset();
   endpoint_.reset();
   listings_.reset();
   listing_exchange_.reset();
@@ -106,6 +111,7 @@ Result<void> Daemon::run() {
   if (state_damaged_) {
     return shoal::fail(Code::corrupt, "shoal.db was found to be damaged: starting again to rebuild it");
   }
+  if (starting_over_) return shoal::fail(kStartOver, "starting over as a member of a closed cluster");
   return {};
 }
 
@@ -115,10 +121,28 @@ Result<void> Daemon::start() {
   auto lock = lock_state(config_.state_dir);
   if (!lock) return shoal::fail(lock.error());
   state_lock_ = std::move(*lock);
+  if (auto opened = open_trust(); !opened) return opened;
   if (auto opened = open_storage(was_here); !opened) return opened;
-  for (const auto step : {&Daemon::open_origin, &Daemon::open_swarm, &Daemon::open_api}) {
+  for (const auto step :
+       {&Daemon::open_origin, &Daemon::open_swarm, &Daemon::open_cluster, &Daemon::open_api}) {
     if (auto done = (this->*step)(); !done) return done;
   }
+  return {};
+}
+
+// A node that cannot prove who it is does not start: in an open cluster it would share with everybody.
+Result<void> Daemon::open_trust() {
+  auto membership = TrustFolder(config_.state_dir / "trust").load();
+  if (!membership) return shoal::fail(membership.error());
+  membership_ = std::move(*membership);
+  if (!membership_) return {};
+  if (membership_->cluster != config_.cluster) {
+    return shoal::fail(Code::invalid, "this node is in the closed cluster " + membership_->cluster +
+                                          " and is configured for " + config_.cluster + ": set cluster to " +
+                                          membership_->cluster + ", or remove " +
+                                          (config_.state_dir / "trust").string() + " to leave it");
+  }
+  rules_.set_closed_cluster();
   return {};
 }
 
@@ -211,6 +235,16 @@ Result<void> Daemon::open_swarm() {
   SwarmOptions options;
   options.listen = {config_.swarm};
   options.cluster = config_.cluster;
+  if (membership_) {
+    if (membership_->info.node != self_) {
+      return shoal::fail(Code::invalid,
+                         "the certificate in " + (config_.state_dir / "trust").string() +
+                             " is of another node, whose state this was; remove the folder and "
+                             "join the cluster again");
+    }
+    options.trust = SwarmTrust{membership_->authority_pem, membership_->node.cert_pem,
+                               membership_->node.key_pem, membership_->revoked};
+  }
   options.node = self_;
   options.name = config_.node_name;
   options.version = kVersion;
@@ -224,6 +258,7 @@ Result<void> Daemon::open_swarm() {
     loop_.post([this, node, endpoint = std::move(endpoint), hello = std::move(hello)] {
       if (stopping_) return;
       site_->on_neighbour_up(node, endpoint, hello, now_time());
+      cluster_->on_neighbour_up(node);
       loop_.request_turn();
     });
   };
@@ -361,6 +396,7 @@ Result<void> Daemon::open_swarm() {
   jobs_listener.on_not_held = [this](const BlobId& blob) { drop_held(blob); };
   jobs_ = std::make_unique<Jobs>(loop_, *store_, events_, std::move(jobs_listener));
   open_endpoint();
+  open_exporter();
   return {};
 }
 
@@ -372,6 +408,25 @@ void Daemon::open_endpoint() {
       loop_, *listing_store_, *db_, *hub_, *swarm_, rules_, listing_exchange_,
       [this](const RepoRef& repo, bool is_public) { set_repo_access(repo, is_public); });
   endpoint_ = std::make_unique<EndpointService>(loop_, *store_, *listings_, rules_, *pulls_, readers_);
+}
+
+void Daemon::open_exporter() {
+  Exporter::Options options;
+  options.book = config_.state_dir / "exports";
+  options.closed_cluster = membership_.has_value();
+  const InterfaceAddresses own = interface_addresses();
+  const std::string& address = config_.swarm.address;
+  const std::vector<std::string> addresses = address == "0.0.0.0" ? own.v4
+                                             : address == "::"    ? own.v6
+                                                                  : std::vector{address};
+  for (const std::string& one : addresses) {
+    // What another machine can reach, as far as this one knows; a magnet with more is none to read.
+    const bool useful = addresses.size() == 1 || (is_site_address(one) && !is_loopback(one));
+    if (useful && options.peers.size() < kMagnetPeers) options.peers.push_back({one, swarm_->port()});
+  }
+  exporter_ = std::make_unique<Exporter>(
+      loop_, *store_, *db_, *swarm_, events_, [this](const BlobId& blob) { return rules_.shareable(blob); },
+      std::move(options));
 }
 
 void Daemon::open_evictor() {
@@ -397,6 +452,23 @@ void Daemon::open_evictor() {
   pulls_->set_evictor(*evictor_);
 }
 
+Result<void> Daemon::open_cluster() {
+  ClusterService::Hooks hooks;
+  hooks.start_over = [this] {
+    starting_over_ = true;
+    // The API's answer first: it says that it worked.
+    loop_.after(kAnswerFirst, [this] { stop(); });
+  };
+  hooks.send = [this](NodeId node, Message message) { swarm_->send(node, std::move(message)); };
+  hooks.alive = [this] { return site_->alive(); };
+  hooks.on_revoked = [this](const RevocationList& list) { swarm_->set_revoked(list); };
+  cluster_ = std::make_unique<ClusterService>(
+      loop_, events_, TrustFolder(config_.state_dir / "trust"),
+      ClusterService::Self{self_, config_.node_name, config_.cluster, config_.join_listen}, membership_,
+      std::move(hooks));
+  return cluster_->open_authority();
+}
+
 Result<void> Daemon::open_api() {
   ApiServerOptions options;
   options.http.listen = config_.api;
@@ -408,6 +480,8 @@ Result<void> Daemon::open_api() {
     options.http.bearer_token = token->substr(0, token->find_last_not_of(" \t\r\n") + 1);
   }
   options.more_routes = [this](Router& router) {
+    add_cluster_routes(router, *cluster_);
+    add_export_routes(router, *exporter_);
     router.set_fallback([this](const HttpRequest& request, const Responder& respond) {
       return handle_hub_request(*endpoint_, request, respond);
     });
@@ -461,7 +535,7 @@ void Daemon::give_up_state() {
 void Daemon::stop() {
   if (std::exchange(stopping_, true)) return;
   // To systemd this is one run: the service does not stop when it starts over inside the process.
-  if (!state_damaged_) notify_stopping();
+  if (!state_damaged_ && !starting_over_) notify_stopping();
   jobs_->cancel_all();
   events_.set_listener({});
   swarm_->say_bye(kByeAtMost);
@@ -501,6 +575,7 @@ void Daemon::tick() {
   look_at_disk(now);
   send_heartbeats();
   seeder_->drop_idle(now);
+  cluster_->tick(now);
   evictor_->tick(now);
   publish_status(now);
   notify_watchdog();
@@ -648,6 +723,8 @@ void Daemon::on_message(NodeId from, Message message) {
     site_->on_neighbour_down(from, "it is stopping");
   } else if (const auto* ask_listing = std::get_if<msg::AskListing>(&message)) {
     listings_->on_ask(from, *ask_listing);
+  } else if (auto* revocations = std::get_if<msg::Revocations>(&message)) {
+    cluster_->on_revocations(from, std::move(*revocations));
   } else if (const auto* listing = std::get_if<msg::Listing>(&message)) {
     listing_exchange_->on_listing(from, *listing);
   } else {
@@ -671,6 +748,7 @@ void Daemon::leave_out(const BlobId& blob) {
   if (held_.erase(blob) > 0) bytes_held_ -= blob.size;
   fetcher_->scheduler().on_not_held(blob);
   seeder_->on_blob_removed(blob);
+  exporter_->on_blob_removed(blob);
   loop_.request_turn();
 }
 
@@ -678,6 +756,7 @@ void Daemon::set_repo_access(const RepoRef& repo, bool is_public) {
   for (const BlobId& blob : rules_.set_public(repo, is_public)) {
     fetcher_->scheduler().on_not_held(blob);
     seeder_->on_blob_removed(blob);
+    exporter_->on_blob_removed(blob);
   }
   loop_.record([this, repo, is_public] { return db_->save_repo_access(repo, is_public); },
                [](const Result<void>& result) {
@@ -691,7 +770,7 @@ void Daemon::announce_repo(const RepoRef& repo, const std::vector<BlobId>& blobs
     rules_.add_blob(blob, repo);
     if (held_.contains(blob) && rules_.shareable(blob)) fetcher_->scheduler().on_held(blob);
   }
-  if (!rules_.is_public(repo).value_or(false)) {
+  if (!rules_.shares(repo)) {
     events_.add({{},
                  EventLevel::info,
                  "not_shared",

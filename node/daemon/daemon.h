@@ -11,10 +11,12 @@
 #include "node/core/site_wan_limit.h"
 #include "node/core/status.h"
 #include "node/core/upload_pace.h"
+#include "node/daemon/cluster_service.h"
 #include "node/daemon/end_watch.h"
 #include "node/daemon/endpoint_service.h"
 #include "node/daemon/event_log.h"
 #include "node/daemon/evictor.h"
+#include "node/daemon/exporter.h"
 #include "node/daemon/fetcher.h"
 #include "node/daemon/jobs.h"
 #include "node/daemon/listings.h"
@@ -49,16 +51,21 @@ namespace shoal {
 
 class Daemon final : public ApiBackend {
  public:
+  static constexpr Code kStartOver = Code::changed;
+
   static constexpr std::chrono::seconds kTick{1};
   static constexpr std::chrono::seconds kCheckpointEvery{60};
   static constexpr std::chrono::seconds kDiskLookEvery{5};
   static constexpr std::chrono::milliseconds kByeAtMost{500};
+  static constexpr std::chrono::milliseconds kAnswerFirst{200};
+  static constexpr std::size_t kMagnetPeers = 4;
 
   explicit Daemon(Config config);
   ~Daemon() override;
 
-  // Runs until a signal. Errors are those of starting, and corrupt when shoal.db was found to be damaged: a
-  // new Daemon then sets it aside and goes on.
+  // Runs until a signal. Errors are those of starting; corrupt when shoal.db was found to be damaged: a new
+  // Daemon then sets it aside and goes on; and kStartOver when a new Daemon is to go on as a member of a
+  // closed cluster.
   Result<void> run();
 
   // ApiBackend; called on the API's thread.
@@ -88,10 +95,13 @@ class Daemon final : public ApiBackend {
 
  private:
   Result<void> start();
+  Result<void> open_trust();
   Result<void> open_storage(bool was_here);
   Result<void> open_origin();
   Result<void> open_swarm();
   void open_endpoint();
+  void open_exporter();
+  Result<void> open_cluster();
   Result<void> open_api();
   void open_evictor();
   void resume_pulls();
@@ -157,6 +167,8 @@ class Daemon final : public ApiBackend {
   std::vector<std::function<void()>> after_next_record_;
   bool stopping_ = false;
   bool state_damaged_ = false;
+  bool starting_over_ = false;
+  std::optional<Membership> membership_;  // of a closed cluster
   std::optional<Rescue> rescue_;
   std::vector<std::string> to_adopt_;  // caches that are still to be read after a rescue
   bool has_token_ = false;
@@ -169,6 +181,8 @@ class Daemon final : public ApiBackend {
   std::unique_ptr<Pulls> pulls_;
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<Site> site_;
+  std::unique_ptr<ClusterService> cluster_;
+  std::unique_ptr<Exporter> exporter_;
   std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<Jobs> jobs_;
   std::shared_ptr<Readers> readers_;

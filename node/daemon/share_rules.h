@@ -1,4 +1,5 @@
-// Which content neighbours may hear of: only what anyone may download from the Hub (design section 8).
+// Which content neighbours may hear of (design section 8): in an open cluster only what anyone may download
+// from the Hub, in a closed one whatever a repo names, since only machines that were let in hear of it.
 //
 // The answer is per repo and comes from the Hub itself, asked without a token; it is remembered, so that a
 // node whose Hub is out of reach still knows. A blob may be shared while one of the repos that name it is
@@ -16,6 +17,12 @@ namespace shoal {
 
 class ShareRules {
  public:
+  // In a closed cluster. Before anything is added.
+  void set_closed_cluster() { closed_cluster_ = true; }
+  [[nodiscard]] bool shares(const RepoRef& repo) const {
+    return closed_cluster_ || is_public(repo).value_or(false);
+  }
+
   // Returns the blobs that this answer closes: they were shareable and are not any more.
   std::vector<BlobId> set_public(const RepoRef& repo, bool is_public) {
     const auto before = is_public_.find(repo);
@@ -39,12 +46,13 @@ class ShareRules {
     const auto it = named_by_.find(blob);
     if (it == named_by_.end()) return false;
     for (const RepoRef& repo : it->second) {
-      if (is_public(repo).value_or(false)) return true;
+      if (shares(repo)) return true;
     }
     return false;
   }
 
  private:
+  bool closed_cluster_ = false;
   std::map<RepoRef, bool> is_public_;
   std::map<BlobId, std::set<RepoRef>> named_by_;
 };

@@ -79,7 +79,7 @@ class OpenApi(harness.FunctionalTest):
         hub = self.hub()
         hub.add_repo("acme/tiny", size="48MiB", shards=2)
         hub.add_repo("acme/other", size="1MiB", shards=1)
-        one = self.node("one", hub).start()
+        one = self.node("one", hub, arguments=("--join-listen", f"127.0.0.1:{harness.free_ports(1)[0]}")).start()
         two = self.node("two", hub, peers=[one]).start()
         two.pull("acme/other")
         hub.rate(16 * MIB)
@@ -114,7 +114,15 @@ class OpenApi(harness.FunctionalTest):
         self.assertTrue(self.ask(one, "GET", "/shoal/v1/pins")[1]["pins"])
         self.assertEqual(200, self.ask(one, "DELETE", "/shoal/v1/pins/{type}/{repo}", "/shoal/v1/pins/model/acme/tiny")[0])
         self.assertTrue(self.ask(one, "POST", "/shoal/v1/gc", body={"to": 0, "dry_run": True})[1]["choices"])
+        file = self.ask(one, "GET", "/shoal/v1/blobs")[1]["blobs"][0]
+        status, exported = self.ask(one, "POST", "/shoal/v1/exports", body={"repo": file["repo"], "path": file["path"]})
+        self.assertEqual(200, status)
+        self.assertTrue(self.ask(one, "GET", "/shoal/v1/exports")[1]["exports"])
+        self.assertEqual(200, self.ask(one, "DELETE", "/shoal/v1/exports/{info_hash}", "/shoal/v1/exports/" + exported["info_hash"])[0])
         self.assertEqual(200, self.ask(one, "DELETE", "/shoal/v1/repos/{type}/{repo}", "/shoal/v1/repos/model/acme/tiny")[0])
+        self.assertFalse(self.ask(one, "GET", "/shoal/v1/cluster")[1]["closed"])
+        self.assertEqual(400, self.ask(one, "POST", "/shoal/v1/cluster/invite", body={})[0], "no authority yet")
+        self.ask(one, "POST", "/shoal/v1/cluster/join", body={"token": "none", "at": "127.0.0.1:1"})
         # The doctor merges what it sees itself with what the daemon sees.
         checks = {c["check"]: c for c in json.loads(one.cli("--json", "doctor").stdout)["checks"]}
         self.assertEqual("ok", checks["hub answers"]["result"])
@@ -127,6 +135,13 @@ class OpenApi(harness.FunctionalTest):
         self.called.add(("GET", "/metrics"))
         self.assertEqual(200, status)
         self.check_monitoring_files(text.decode())
+
+        # Last, since the node starts over.
+        self.assertEqual(200, self.ask(one, "POST", "/shoal/v1/cluster/init", body={})[0])
+        harness.wait_until(lambda: '"closed":true' in (one.http("/shoal/v1/cluster") or ""), "the node is back as a member", 30)
+        self.assertTrue(self.ask(one, "GET", "/shoal/v1/cluster")[1]["members"])
+        self.assertEqual(200, self.ask(one, "POST", "/shoal/v1/cluster/invite", body={"for_s": 60})[0])
+        self.assertEqual(404, self.ask(one, "POST", "/shoal/v1/cluster/revoke", body={"node": "nobody"})[0])
 
         documented = {(method.upper(), path) for path, methods in SPEC["paths"].items() for method in methods}
         self.assertEqual(documented, self.called, "every documented route is called")

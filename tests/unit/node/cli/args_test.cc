@@ -1,5 +1,7 @@
 #include "node/cli/args.h"
 
+#include "node/core/invite_token.h"
+
 #include <string>
 #include <vector>
 
@@ -108,6 +110,24 @@ TEST(Args, TheOtherCommandsTakeTheirArguments) {
   EXPECT_EQ(command<PinArgs>({"pin"}).repo.name, "");
   EXPECT_FALSE(command<PinArgs>({"unpin", "org/name"}).pin);
   command<DoctorArgs>({"doctor"});
+}
+
+TEST(Args, ClusterHasCommandsOfItsOwn) {
+  using Action = ClusterArgs::Action;
+  EXPECT_EQ(command<ClusterArgs>({"cluster", "init"}).action, Action::init);
+  EXPECT_EQ(command<ClusterArgs>({"cluster", "status"}).action, Action::status);
+  EXPECT_EQ(command<ClusterArgs>({"cluster", "invite"}).life, std::nullopt);
+  EXPECT_EQ(command<ClusterArgs>({"cluster", "invite", "--for", "2h"}).life, std::chrono::hours(2));
+  EXPECT_EQ(command<ClusterArgs>({"cluster", "revoke", "gpu-1"}).node, "gpu-1");
+  const std::string token = format_token({});
+  const auto join = command<ClusterArgs>({"cluster", "join", token, "head:8422"});
+  EXPECT_EQ(join.token, token);
+  EXPECT_EQ(join.at, "head:8422");
+  EXPECT_THAT(refusal({"cluster", "join", token.substr(0, 20), "head"}), HasSubstr("not whole"));
+  EXPECT_THAT(refusal({"cluster", "join", token}), HasSubstr("at is required"));
+  EXPECT_THAT(refusal({"cluster", "invite", "--for", "30d"}), HasSubstr("10s to 7d"));
+  EXPECT_THAT(refusal({"cluster"}), HasSubstr("subcommand is required"));
+  EXPECT_THAT(refusal({"cluster", "revoke", "a", "b"}), HasSubstr("one argument too many"));
 }
 
 TEST(Args, WhyTellsRepoFromFile) {

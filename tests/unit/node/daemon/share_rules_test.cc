@@ -39,6 +39,18 @@ TEST(ShareRules, ARepoThatClosesTakesItsBlobsBackUnlessAnotherOneIsOpen) {
   EXPECT_THAT(rules.set_public(kOpen, false), IsEmpty());
 }
 
+TEST(ShareRules, AClosedClusterSharesWhatAnyRepoNames) {
+  ShareRules rules;
+  rules.set_closed_cluster();
+  EXPECT_FALSE(rules.shareable(blob('a'))) << "no repo names it";
+  rules.add_blob(blob('a'), kOpen);
+  EXPECT_TRUE(rules.shareable(blob('a')));
+  EXPECT_THAT(rules.set_public(kOpen, true), IsEmpty());
+  EXPECT_THAT(rules.set_public(kOpen, false), IsEmpty()) << "who was let in may have it still";
+  EXPECT_EQ(rules.is_public(kOpen), false) << "programs are still asked for a token of theirs";
+  EXPECT_TRUE(rules.shareable(blob('a')));
+}
+
 TEST(ShareRules, ARepoThatWasNeverAskedAboutIsUnknown) {
   ShareRules rules;
   EXPECT_FALSE(rules.is_public(kOpen).has_value());
