@@ -58,7 +58,8 @@ bool ListingExchange::tell_to_wait(NodeId from, const Hash256& key) {
   const auto it = questions_.find(key);
   if (it == questions_.end() || it->second.askers.size() >= kAskersMax) return false;
   it->second.askers.insert(from);
-  swarm_.send(from, msg::Listing{key, msg::ListingState::asking, 0, 0, {}});
+  const std::uint64_t at_hub = it->second.at_hub ? kAtHub : 0;
+  swarm_.send(from, msg::Listing{key, msg::ListingState::asking, at_hub, 0, {}});
   return true;
 }
 
@@ -86,7 +87,9 @@ void ListingExchange::on_listing(NodeId from, const msg::Listing& listing) {
   if (it == questions_.end() || it->second.at_hub) return;
   Question& question = it->second;
   if (listing.state == msg::ListingState::have) return take(question, from, listing);
-  if (listing.state == msg::ListingState::asking && from < self_ && question.silent.erase(from) > 0) {
+  // Of two that ask each other the one with the lower id goes on; who is at the Hub waits for nobody.
+  const bool waits = listing.state == msg::ListingState::asking && (from < self_ || listing.size == kAtHub);
+  if (waits && question.silent.erase(from) > 0) {
     question.busy.insert(from);
     return decide(listing.key);
   }

@@ -34,6 +34,8 @@ class ListingExchange : public std::enable_shared_from_this<ListingExchange> {
   static constexpr std::chrono::milliseconds kPatience{4'000};
   static constexpr std::size_t kQuestionsMax = 1024;  // at once
   static constexpr std::size_t kAskersMax = 512;      // of one listing, more than a site has nodes
+  // Size of an answer `asking` of a node whose question has reached the Hub.
+  static constexpr std::uint64_t kAtHub = 1;
 
   // nullopt: nobody has it; the caller asks the Hub, and says settle() whatever comes of it.
   using Found = std::function<void(std::optional<std::string> document)>;

@@ -118,12 +118,12 @@ void Listings::look_here(const Question& question) {
              it != revisions_.end() && now_time() - it->second.second < kRevisionTime) {
     commit = it->second.first;
   }
-  if (commit.empty() || (!allowed && rules_.is_public(repo).has_value())) return ask_info(question);
+  if (commit.empty() || (!allowed && rules_.is_public(repo).has_value())) return ask_info(question, false);
   // Whether a stranger may see the repo is not known: neighbours give only what he may.
   if (!allowed) {
     return fetch(repo, commit, {}, token, [this, question](const Result<ListingPtr>& listing) {
       if (listing && (*listing)->told) return answer(question, *listing);
-      ask_info(question);
+      ask_info(question, false);
     });
   }
   load(repo, commit, [this, question, commit](const ListingPtr& listing) {
@@ -131,29 +131,49 @@ void Listings::look_here(const Question& question) {
     fetch(std::get<0>(question), commit, {}, std::get<2>(question),
           [this, question](const Result<ListingPtr>& told) {
             if (told) return answer(question, *told);
-            ask_info(question);
+            ask_info(question, false);
           });
   });
 }
 
-void Listings::ask_info(const Question& question) {
-  const auto& [repo, revision, token] = question;
-  HubClient::Ask info;
-  info.path = api_path(repo, "revision", revision);
-  info.token = token;
-  ask(std::move(info), [this, question](Result<HubReply> reply) { on_info(question, std::move(reply)); });
+bool Listings::is_verified(const RepoRef& repo, const std::string& commit) const {
+  const auto it = memory_.find({repo, commit});
+  return it != memory_.end() && !it->second.listing->told;
 }
 
-void Listings::on_info(const Question& question, Result<HubReply> reply) {
+void Listings::ask_info(const Question& question, bool with_files) {
   const auto& [repo, revision, token] = question;
+  // A branch that has most likely not moved needs no second look at its files.
+  const auto last = revisions_.find({repo, revision});
+  const std::string& commit = last != revisions_.end() ? last->second.first : revision;
+  with_files = with_files || !is_verified(repo, commit);
+  HubClient::Ask info;
+  info.path = api_path(repo, "revision", revision);
+  if (with_files) info.query = "blobs=true";
+  info.token = token;
+  ask(std::move(info), [this, question, with_files](Result<HubReply> reply) {
+    on_info(question, with_files, std::move(reply));
+  });
+}
+
+void Listings::on_info(const Question& question, bool with_files, Result<HubReply> reply) {
   if (!reply) return fall_back(question, reply.error());
   if (is_trouble(reply->status)) return fall_back(question, std::move(*reply));
   if (reply->status != 200) return answer(question, std::move(*reply));
-  auto info = read_info(reply->body);
-  if (!info)
+  // 50,000 files are 15 MB of JSON.
+  loop_.run([body = std::move(reply->body)] { return read_info(body); },
+            [this, question, with_files](Result<InfoAnswer> info) {
+              on_info_read(question, with_files, std::move(info));
+            });
+}
+
+void Listings::on_info_read(const Question& question, bool with_files, Result<InfoAnswer> read) {
+  const auto& [repo, revision, token] = question;
+  if (!read)
     return answer(question,
-                  Error{Code::invalid, "the Hub about " + repo.name + ": " + info.error().message, 0});
-  const std::string commit = info->commit;
+                  Error{Code::invalid, "the Hub about " + repo.name + ": " + read.error().message, 0});
+  const auto info = std::make_shared<const InfoAnswer>(std::move(*read));
+  const std::string& commit = info->commit;
   if (!may_see(repo, token)) grant(repo, token);
   if (!is_commit_id(revision)) {
     if (revisions_.size() >= kRevisionsMax) revisions_.erase(revisions_.begin());
@@ -167,15 +187,38 @@ void Listings::on_info(const Question& question, Result<HubReply> reply) {
     }
     known = {commit, now_time()};
   }
-  load(repo, commit,
-       [this, question, commit, info = std::move(info->info)](const ListingPtr& listing) mutable {
-         if (listing) return answer(question, listing);
-         fetch(std::get<0>(question), commit, std::move(info), std::get<2>(question),
-               [this, question](Result<ListingPtr> result) {
-                 if (!result) return fall_back(question, std::move(result.error()));
-                 answer(question, *result);
-               });
-       });
+  if (!with_files && !is_verified(repo, commit)) return ask_info(question, true);
+  load(repo, commit, [this, question, info](const ListingPtr& listing) {
+    if (listing) return settle(question, info, listing);
+    fetch(std::get<0>(question), info->commit, info->info, std::get<2>(question),
+          [this, question, info](const Result<ListingPtr>& result) {
+            if (!result) return fall_back(question, result.error());
+            settle(question, info, *result);
+          });
+  });
+}
+
+void Listings::settle(const Question& question, const std::shared_ptr<const InfoAnswer>& info,
+                      const ListingPtr& listing) {
+  if (!listing->told || info->files.empty()) return answer(question, listing);
+  loop_.run([info, listing] { return agrees(*listing, info->files); },
+            [this, question, info, listing](bool agreed) {
+              if (agreed) {
+                auto verified = std::make_shared<RepoListing>(*listing);
+                verified->told = false;
+                drop_from_memory(listing);
+                remember(verified);
+                return answer(question, ListingPtr(verified));
+              }
+              forget(listing);
+              fetch(
+                  listing->repo, listing->commit, info->info, std::get<2>(question),
+                  [this, question](const Result<ListingPtr>& result) {
+                    if (!result) return fall_back(question, result.error());
+                    answer(question, *result);
+                  },
+                  true);
+            });
 }
 
 void Listings::fall_back(const Question& question, FoundListing otherwise) {
@@ -218,13 +261,17 @@ void Listings::remember(const ListingPtr& listing) {
   }
 }
 
+void Listings::drop_from_memory(const ListingPtr& listing) {
+  const auto it = memory_.find({listing->repo, listing->commit});
+  if (it == memory_.end()) return;
+  memory_bytes_ -= it->second.listing->memory();
+  by_use_.erase(it->second.use);
+  memory_.erase(it);
+}
+
 void Listings::forget(const ListingPtr& listing) {
   const CommitKey key{listing->repo, listing->commit};
-  if (const auto it = memory_.find(key); it != memory_.end()) {
-    memory_bytes_ -= it->second.listing->memory();
-    by_use_.erase(it->second.use);
-    memory_.erase(it);
-  }
+  drop_from_memory(listing);
   on_disk_.erase(listing_key(listing->repo, listing->commit));
   spdlog::warn("the listing of {} at {} that a neighbour told is not the Hub's", listing->repo.name,
                listing->commit);
@@ -255,7 +302,10 @@ void Listings::load(const RepoRef& repo, const std::string& commit, Loaded done)
         const auto text = store.load(repo, commit);
         if (!text) return nullptr;
         auto listing = read_document(*text, repo, commit);
-        return listing ? std::make_shared<const RepoListing>(std::move(*listing)) : nullptr;
+        if (!listing) return nullptr;
+        // Who told it is not kept: it is held against the Hub's word when that is heard next.
+        listing->told = true;
+        return std::make_shared<const RepoListing>(std::move(*listing));
       },
       [this, done = std::move(done)](const ListingPtr& listing) {
         if (listing) remember(listing);

@@ -89,18 +89,25 @@ class Listings {
   void answer(const Question& question, const FoundListing& found);
 
   void look_here(const Question& question);
-  void ask_info(const Question& question);
-  void on_info(const Question& question, Result<HubReply> reply);
+  // `with_files`: the description also says what stands under which name, to hold a listing against.
+  void ask_info(const Question& question, bool with_files);
+  void on_info(const Question& question, bool with_files, Result<HubReply> reply);
+  void on_info_read(const Question& question, bool with_files, Result<InfoAnswer> info);
+  // Answers with the listing of the commit that the Hub has just named, once it agrees with what the Hub
+  // says.
+  void settle(const Question& question, const std::shared_ptr<const InfoAnswer>& info,
+              const ListingPtr& listing);
+  [[nodiscard]] bool is_verified(const RepoRef& repo, const std::string& commit) const;
   // The Hub cannot be asked: what is known here has to do.
   void fall_back(const Question& question, FoundListing otherwise);
 
   void answer_held(const Question& question, FoundListing otherwise);
 
   void load(const RepoRef& repo, const std::string& commit, Loaded done);
-  // From the disk, a neighbour, or the Hub. `info`: what the Hub has said already; empty: only neighbours are
-  // asked, and not_found is answered when they do not have it.
+  // From a neighbour, or the Hub. `info`: what the Hub has said already; empty: only neighbours are asked,
+  // and not_found is answered when they do not have it. `from_hub`: neighbours are not asked.
   void fetch(const RepoRef& repo, const std::string& commit, std::string info, std::string token,
-             Fetched done);
+             Fetched done, bool from_hub = false);
   void on_document(const CommitKey& key, std::optional<std::string> document);
   void ask_tree(const CommitKey& key, std::string query, std::size_t pages);
   void on_tree_page(const CommitKey& key, std::size_t pages, Result<HubReply> reply);
@@ -111,6 +118,7 @@ class Listings {
   void keep(const ListingPtr& listing, std::function<void(std::size_t size)> then);
   void remember(const ListingPtr& listing);
   void forget(const ListingPtr& listing);
+  void drop_from_memory(const ListingPtr& listing);
   void ask(HubClient::Ask ask, std::function<void(Result<HubReply>)> done);
   void send_part(NodeId to, const Hash256& key, std::uint64_t offset, const std::string& document);
 

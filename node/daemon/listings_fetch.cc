@@ -13,7 +13,7 @@
 namespace shoal {
 
 void Listings::fetch(const RepoRef& repo, const std::string& commit, std::string info, std::string token,
-                     Fetched done) {
+                     Fetched done, bool from_hub) {
   const CommitKey key{repo, commit};
   const auto running = fetches_.find(key);
   if (running != fetches_.end()) {
@@ -29,6 +29,7 @@ void Listings::fetch(const RepoRef& repo, const std::string& commit, std::string
   fetch.info = std::move(info);
   fetch.token = std::move(token);
   fetch.waiting.push_back(std::move(done));
+  if (from_hub) return ask_tree(key, "recursive=true&expand=false", 1);
   exchange_->ask(listing_key(repo, commit),
                  [this, key](std::optional<std::string> document) { on_document(key, std::move(document)); });
 }

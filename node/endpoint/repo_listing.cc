@@ -73,6 +73,32 @@ Json parse(std::string_view text) {
   return Json::parse(text, nullptr, false);
 }
 
+// Of an entry of `siblings`, which says of a file what a tree says with other words.
+std::optional<std::pair<std::string, BlobId>> read_sibling(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  const auto lfs = json.find("lfs");
+  const bool is_lfs = lfs != json.end() && lfs->is_object();
+  const auto hash = is_lfs ? text_of(*lfs, "sha256") : text_of(json, "blobId");
+  const auto size = number_of(is_lfs ? *lfs : json, "size");
+  auto path = text_of(json, "rfilename");
+  if (!hash || !size || !path) return std::nullopt;
+  const auto blob = BlobId::from_etag(*hash, *size);
+  if (!blob) return std::nullopt;
+  return std::pair{std::move(*path), *blob};
+}
+
+std::vector<std::pair<std::string, BlobId>> read_siblings(const Json& info) {
+  std::vector<std::pair<std::string, BlobId>> files;
+  const auto siblings = info.find("siblings");
+  if (siblings == info.end() || !siblings->is_array()) return files;
+  for (const Json& sibling : *siblings) {
+    auto file = read_sibling(sibling);
+    if (!file) return {};
+    files.push_back(std::move(*file));
+  }
+  return files;
+}
+
 }  // namespace
 
 const ListingEntry* RepoListing::find(std::string_view path) const {
@@ -127,10 +153,20 @@ Result<InfoAnswer> read_info(std::string_view json) {
   InfoAnswer answer;
   answer.commit = text_of(info, "sha").value_or("");
   if (!is_commit_id(answer.commit)) return bad("the description of a repo has no commit");
+  answer.files = read_siblings(info);
   info.erase("siblings");
   answer.info = info.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (answer.info.size() > RepoListing::kInfoBytesMax) return bad("the description of a repo is too long");
   return answer;
+}
+
+bool agrees(const RepoListing& listing, const std::vector<std::pair<std::string, BlobId>>& files) {
+  for (const auto& [path, blob] : files) {
+    const ListingEntry* entry = listing.find(path);
+    if (entry == nullptr || entry->folder || entry->blob != blob) return false;
+  }
+  const auto listed = std::ranges::count(listing.entries(), false, &ListingEntry::folder);
+  return files.size() >= RepoListing::kSiblingsMax || static_cast<std::size_t>(listed) == files.size();
 }
 
 Result<std::vector<ListingEntry>> read_tree_page(std::string_view json) {

@@ -2,8 +2,8 @@
 // answer serves for ever, and neighbours give it to each other.
 //
 // As text ("document") it is kept on the disk and travels between nodes. What comes from a neighbour is read
-// with the same checks as what comes from the Hub; that its files are those of the commit nobody can check
-// without the Hub (docs/known-limits.md).
+// with the same checks as what comes from the Hub; whether its files are those of the commit only the Hub's
+// own word tells (agrees(), docs/known-limits.md).
 #pragma once
 
 #include "node/core/geometry.h"
@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -29,13 +30,14 @@ struct ListingEntry {
 class RepoListing {
  public:
   static constexpr std::size_t kEntriesMax = 400'000;  // 200,000 files and their folders
+  static constexpr std::size_t kSiblingsMax = 50'000;  // of a description; the Hub names no more
   static constexpr std::size_t kInfoBytesMax =
       4U * 1024 * 1024;  // cards and configurations are 10 to 100 KiB
 
   RepoRef repo;
   std::string commit;
   std::string info;      // the Hub's JSON object, without `siblings`; always holds `sha`
-  bool told = false;     // came from a neighbour
+  bool told = false;     // came from a neighbour, and was not held against the Hub's word
   bool partial = false;  // made from what is held here: there may be more files
 
   [[nodiscard]] const std::vector<ListingEntry>& entries() const { return entries_; }  // by path
@@ -55,8 +57,13 @@ class RepoListing {
 struct InfoAnswer {
   std::string commit;
   std::string info;  // as RepoListing::info
+  // With `blobs`, what stands under which name; empty when the Hub does not say it of all.
+  std::vector<std::pair<std::string, BlobId>> files;
 };
 [[nodiscard]] Result<InfoAnswer> read_info(std::string_view json);
+// Whether a listing has these files of the Hub, each with that content, and no other one.
+[[nodiscard]] bool agrees(const RepoListing& listing,
+                          const std::vector<std::pair<std::string, BlobId>>& files);
 // One page of `tree?recursive=true`.
 [[nodiscard]] Result<std::vector<ListingEntry>> read_tree_page(std::string_view json);
 

@@ -349,6 +349,28 @@ class Metadata(harness.FunctionalTest):
         asked = hub.counters()["requests"]
         self.assertFalse([name for name in asked if "tree" in name or "info" in name or "revision" in name], asked)
 
+    def test_a_neighbour_that_lies_about_a_listing_is_found_by_the_hubs_word(self):
+        hub = self.hub()
+        repo = hub.add_repo("acme/told", size="2MiB", shards=1)
+        files = by_path(repo)
+        liar = self.node("liar", hub).start()
+        liar.pull("acme/told")
+        tree = get(liar, "/api/models/acme/told/tree/main?recursive=true").json()
+        self.assertEqual({e["path"] for e in tree if e["type"] == "file"}, set(files))
+        liar.stop()
+        # Content that this site has, under another name: no hash of it is wrong.
+        (document,) = [p for p in (liar.state_dir / "listings").rglob("*") if p.is_file() and files["LICENSE"]["etag"] in p.read_text()]
+        document.write_text(document.read_text().replace(files["LICENSE"]["etag"], files["merges.txt"]["etag"])
+                            .replace(f'"size":{files["LICENSE"]["size"]}', f'"size":{files["merges.txt"]["size"]}'))
+        liar.start()
+        honest = self.node("honest", hub, peers=[liar]).start()
+        wait_until(lambda: any(p["alive"] for p in honest.api("peers")["peers"]), "a neighbour")
+        hub.reset()
+        got = get(honest, file_path("acme/told", "main", "LICENSE"))
+        self.assertEqual((200, f'"{files["LICENSE"]["etag"]}"', files["LICENSE"]["size"]), (got.status, got["ETag"], len(got.body)))
+        self.assertIn("that a neighbour told is not the Hub's", honest.log.read_text())
+        self.assertEqual(1, sum(n for name, n in hub.counters()["requests"].items() if "tree" in name), "then the Hub is asked")
+
     def test_what_is_here_answers_without_the_hub(self):
         hub = self.hub()
         repo = hub.add_repo("acme/here", size="2MiB", shards=1)

@@ -63,6 +63,25 @@ TEST(Listing, OfAnotherRepoOrCommitOrWithForbiddenPathsIsRefused) {
   EXPECT_FALSE(read_document(evil.dump(), listing.repo, kCommit));
 }
 
+TEST(Listing, IsHeldAgainstWhatTheHubSaysOfEachFile) {
+  const RepoListing listing = some_listing();
+  auto info = read_info(info_json(listing, {{"blobs", "true"}}).value());
+  ASSERT_TRUE(info) << info.error().message;
+  ASSERT_EQ(info->files.size(), 3U);
+  EXPECT_TRUE(agrees(listing, info->files));
+  auto other = info->files;
+  other.back().second.size += 1;
+  EXPECT_FALSE(agrees(listing, other)) << "another content";
+  other = info->files;
+  other.pop_back();
+  EXPECT_FALSE(agrees(listing, other)) << "a file that the Hub does not have";
+  other = info->files;
+  other.emplace_back("more.txt", other.back().second);
+  EXPECT_FALSE(agrees(listing, other)) << "a file that is left out";
+  // Without hashes nothing can be said.
+  EXPECT_TRUE(read_info(info_json(listing, {}).value())->files.empty());
+}
+
 TEST(Info, SiblingsCarrySizesAndHashesOnlyWhenAsked) {
   const RepoListing listing = some_listing();
   Json info = Json::parse(*info_json(listing, {}));
