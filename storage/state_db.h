@@ -85,8 +85,9 @@ class StateDb {
   // All rows of `status`, as held_files().
   Result<std::vector<FileStatus>> all_files(const std::optional<RepoRef>& repo = std::nullopt,
                                             const std::string& commit = {});
-  // All rows with their times, as the view shows them: a live row is as fresh as the node's last report.
-  Result<std::vector<RecordedFile>> status_rows();
+  // All rows, or those of one repo, with their times, as the view shows them: a live row is as fresh as the
+  // node's last report.
+  Result<std::vector<RecordedFile>> status_rows(const std::optional<RepoRef>& repo = std::nullopt);
   // The same added up by repo and revision, in that order.
   Result<std::vector<RepoSummary>> repo_summaries();
   // Rows for files that were found rather than pulled.

@@ -98,10 +98,17 @@ constexpr const char* kFileColumns =
     // As in the view.
     "CASE WHEN state IN ('queued', 'fetching', 'checking') THEN max(updated_at, "
     "  coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'heartbeat'), 0)) "
-    "ELSE updated_at END FROM file "
-    "WHERE (?1 = '' OR (type = ?1 AND repo = ?2)) AND (?3 = '' OR commit_id = ?3) AND (?4 = '' OR state = "
-    "?4) "
+    "ELSE updated_at END FROM file ";
+constexpr const char* kFileChoice =
+    "AND (?3 = '' OR commit_id = ?3) AND (?4 = '' OR state = ?4) "
     "ORDER BY type, repo, commit_id, revision, path";
+
+// Two statements, so that one repo's rows are found by the key and not by looking at all.
+const char* file_query(bool one_repo) {
+  static const std::string all = std::string(kFileColumns) + "WHERE ?1 = ?2 " + kFileChoice;
+  static const std::string one = std::string(kFileColumns) + "WHERE type = ?1 AND repo = ?2 " + kFileChoice;
+  return (one_repo ? one : all).c_str();
+}
 
 // The value among `all` with that name; the first where none has it, which only a changed table could cause.
 template <typename E, std::size_t N>
@@ -252,7 +259,7 @@ template <typename Use>
 Result<void> read_files(SqliteConnection& db, const std::optional<RepoRef>& repo, const std::string& commit,
                         std::string_view state, Use use) {
   const auto lock = db.lock();
-  auto select = db.prepare(kFileColumns);
+  auto select = db.prepare(file_query(repo.has_value()));
   select.bind(repo ? to_string(repo->type) : "").bind(repo ? repo->name : "").bind(commit).bind(state);
   return select.each(use);
 }
@@ -458,9 +465,9 @@ Result<std::vector<FileStatus>> StateDb::all_files(const std::optional<RepoRef>&
   return read_files(*reader_, repo, commit, "");
 }
 
-Result<std::vector<RecordedFile>> StateDb::status_rows() {
+Result<std::vector<RecordedFile>> StateDb::status_rows(const std::optional<RepoRef>& repo) {
   std::vector<RecordedFile> out;
-  auto done = read_files(*reader_, std::nullopt, "", "", [&](const Statement& row) {
+  auto done = read_files(*reader_, repo, "", "", [&](const Statement& row) {
     out.push_back({read_file(row), WallTime{row.i64(16)}});
   });
   if (!done) return fail(done.error());

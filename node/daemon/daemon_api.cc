@@ -129,7 +129,8 @@ void Daemon::status(std::optional<std::string> repo, std::optional<RepoType> typ
     // The rows SQL shows, read the same way a person would read them.
     loop_.run(
         [this, repo, type, limit]() -> Result<StatusPage> {
-          auto rows = db_->status_rows();
+          const bool one = repo && type;
+          auto rows = db_->status_rows(one ? std::optional(RepoRef{*type, *repo}) : std::nullopt);
           if (!rows) return shoal::fail(rows.error());
           StatusPage page;
           for (auto& [file, updated_at] : *rows) {
