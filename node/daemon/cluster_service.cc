@@ -5,6 +5,7 @@
 #include "node/trust/join_client.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace shoal {
@@ -80,16 +81,18 @@ void ClusterService::on_neighbour_up(NodeId node) {
 void ClusterService::on_revocations(NodeId from, msg::Revocations message) {
   // One at a time of each: a signature costs 0.1 ms, and honest neighbours send a list when it changed.
   if (!membership_ || message.list == membership_->revoked_der || !checking_.insert(from).second) return;
-  loop_.run(
-      [authority = membership_->authority_pem, list = message.list] { return read_crl(authority, list); },
-      [this, from, der = std::move(message.list)](Result<RevocationList> list) mutable {
-        checking_.erase(from);
-        if (!list) {
-          events_.warn("bad_revocations", "neighbour " + from.short_hex() + " sent " + list.error().message);
-        } else if (list->replaces(membership_->revoked)) {
-          take_list(std::move(*list), std::move(der), from);
-        }
-      });
+  // Shared, not copied and moved: which of two arguments is made first is not laid down.
+  const auto der = std::make_shared<const std::vector<std::byte>>(std::move(message.list));
+  loop_.run([authority = membership_->authority_pem, der] { return read_crl(authority, *der); },
+            [this, from, der](Result<RevocationList> list) {
+              checking_.erase(from);
+              if (!list) {
+                events_.warn("bad_revocations",
+                             "neighbour " + from.short_hex() + ": " + list.error().message);
+              } else if (list->replaces(membership_->revoked)) {
+                take_list(std::move(*list), *der, from);
+              }
+            });
 }
 
 void ClusterService::take_list(RevocationList list, std::vector<std::byte> der, NodeId from) {
