@@ -240,6 +240,9 @@ TEST_F(StateDbTest, FilesComeBackAsTheyWereWritten) {
   EXPECT_THAT(*db->held_files(held.repo), testing::ElementsAre(held, other));
   EXPECT_THAT(*db->held_files(held.repo, other.commit_id), testing::ElementsAre(other));
   EXPECT_THAT(*db->all_files(held.repo, held.commit_id), testing::ElementsAre(held, waiting));
+  EXPECT_EQ(db->status_rows()->size(), 4U);
+  EXPECT_EQ(db->status_rows(held.repo)->size(), 3U);
+  EXPECT_EQ(db->status_rows(foreign.repo)->at(0).file, foreign);
   EXPECT_EQ(*db->delete_unheld_files(held.repo, "main", held.commit_id), 1U);
   EXPECT_EQ(*db->delete_files(held.repo, held.commit_id), 1U);
   EXPECT_THAT(*db->all_files(), testing::ElementsAre(foreign, other));
