@@ -261,6 +261,7 @@ std::vector<Action> Scheduler::decide(Time now) {
   plan_small_blobs(now);
   plan_large_blobs(now);
   give_up_slow_connections(now);
+  if (!rests(now)) help_overdue(now);
   plan_claims(now);
   plan_hybrid(now);
   if (hungry_.empty() && free_slots() > 0 && !rests(now)) {

@@ -30,6 +30,8 @@
 //   others.
 // - An origin connection that is twice as slow as the others is given up at the next piece. Why: CDN
 //   connections differ by a factor of ten, and a new one is most likely better.
+// - A piece that is claimed for far longer than pieces take, and that a segment waits for, is fetched twice
+//   at once. Why: a stuck connection would keep the whole segment from being swapped until the end.
 // - The number of slices follows the line (OriginPace) and the device's free capacity; where that leaves less
 //   than one, the node rests between slices while freer ones want the same, and has no part of its own. Why:
 //   a busy machine yields within a second, and claims are pulled, never assigned, so no node can be given
@@ -140,6 +142,11 @@ class Scheduler {
     // A claim of a neighbour that old, and three times older than a piece takes here, is helped with when
     // nothing else is left to do.
     Duration help_after = std::chrono::milliseconds(1500);
+    // A claim that old, and four times older than a piece takes here, is helped with whatever else there is
+    // to do, if it alone keeps a segment from being swapped. Eight nodes behind a line of 100 Mbit/s: now and
+    // then a connection gets 20 KB/s of it for 20 s, and what waited for its pieces was swapped only at the
+    // end.
+    Duration overdue_after = std::chrono::seconds(3);
     // A slice's connection is judged after so many bytes or so long, and given up when the others bring twice
     // as much each. Less would be noise: connections that share a line differ by a factor of two for a
     // second.
@@ -405,7 +412,12 @@ class Scheduler {
                    Time now);
   void help_own_slices(Time now);
   void give_up_slow_connections(Time now);
+  [[nodiscard]] int helping() const;
+  [[nodiscard]] bool may_help(const Wanted& w, Time now) const;
+  bool help_in(Wanted& w, SegmentIndex index, Duration age, Time now);
+  [[nodiscard]] Duration piece_time(const Wanted& w) const;
   void help_neighbours(Time now);
+  void help_overdue(Time now);
   void settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now);
   void drop_useless_slices(Wanted& w, SegmentIndex index, Time now);
   void cancel_slice(FetchId id);

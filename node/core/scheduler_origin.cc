@@ -257,36 +257,66 @@ void Scheduler::help_own_slices(Time now) {
   }
 }
 
+// How many pieces of neighbours this node fetches, too.
+int Scheduler::helping() const {
+  return static_cast<int>(std::ranges::count_if(
+      slices_, [&](const auto& s) { return s.second.helps && *s.second.helps != self_; }));
+}
+
+// Whether claims of neighbours for this blob may be looked at, to fetch the same.
+bool Scheduler::may_help(const Wanted& w, Time now) const {
+  return !w.failed && !w.finishing && w.started && w.shared && w.policy == SourcePolicy::automatic &&
+         now >= w.origin_after;
+}
+
+// Fetches the last piece of each claim in the segment that is at least so old. False: there is nothing to
+// wait for. The last one because the owner fetches in order.
+bool Scheduler::help_in(Wanted& w, SegmentIndex index, Duration age, Time now) {
+  const Segment& segment = w.segments[to_int(index)];
+  if (segment.phase != Phase::open && segment.phase != Phase::asking) return false;
+  const PieceMask not_needed = segment.have | segment.fetching | from_neighbours(w, index, now);
+  for (const auto& [owner, pieces] : w.catalogue.claimed_since(index, now, age)) {
+    const PieceMask candidates = pieces & ~not_needed;
+    if (candidates == 0 || helping() >= limits_.helps || free_slots() <= 0) continue;
+    start_slice(w, index, 63 - std::countl_zero(candidates), 1, owner, now);
+  }
+  return true;
+}
+
+// How long a piece takes on a connection of this node.
+Duration Scheduler::piece_time(const Wanted& w) const {
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(w.geometry.piece_size() / pace_.bytes_per_s()));
+}
+
 // Nothing is left to do here, neighbours are still fetching: take the last piece of old claims, too.
 void Scheduler::help_neighbours(Time now) {
   if (pace_.bytes_per_s() <= 0) return;
-  int helping = static_cast<int>(std::ranges::count_if(
-      slices_, [&](const auto& s) { return s.second.helps && *s.second.helps != self_; }));
   bool later = false;
   for (auto& [blob, w] : wanted_) {
-    if (w.failed || w.finishing || !w.started || !w.shared || w.policy != SourcePolicy::automatic ||
-        now < w.origin_after) {
-      continue;
-    }
-    const Duration piece_time = std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(w.geometry.piece_size() / pace_.bytes_per_s()));
-    for (const SegmentIndex index : w.catalogue.claimed_segments()) {
-      Segment& segment = w.segments[to_int(index)];
-      if (segment.phase != Phase::open && segment.phase != Phase::asking) continue;
-      later = true;
-      const PieceMask not_needed = segment.have | segment.fetching | from_neighbours(w, index, now);
-      const auto old = w.catalogue.claimed_since(index, now, std::max(limits_.help_after, 3 * piece_time));
-      for (const auto& [owner, pieces] : old) {
-        const PieceMask candidates = pieces & ~not_needed;
-        if (candidates == 0 || helping >= limits_.helps || free_slots() <= 0) continue;
-        // The owner fetches in order: its last piece is the one it comes to last.
-        const int piece = 63 - std::countl_zero(candidates);
-        start_slice(w, index, piece, 1, owner, now);
-        ++helping;
-      }
-    }
+    if (!may_help(w, now)) continue;
+    const Duration age = std::max(limits_.help_after, 3 * piece_time(w));
+    for (const SegmentIndex index : w.catalogue.claimed_segments()) later |= help_in(w, index, age, now);
   }
   if (later) wake(now + limits_.help_after / 4);
+}
+
+// Claims so old that their connections must be stuck, in segments of which nothing else is left to claim. Of
+// the nodes that could help one begins, the next some time later if that one did not.
+void Scheduler::help_overdue(Time now) {
+  if (pace_.bytes_per_s() <= 0) return;
+  for (auto& [blob, w] : wanted_) {
+    if (!may_help(w, now)) continue;
+    const auto others = claimants(w);
+    for (const SegmentIndex index : w.catalogue.claimed_segments()) {
+      if (free_slots() <= 0) return;
+      if (claimable(w, index, now) != 0) continue;
+      const SegmentKey key{w.id, index};
+      const auto rank = std::ranges::count_if(others, [&](NodeId n) { return !claim_beats(self_, n, key); });
+      (void)help_in(w, index, std::max(limits_.overdue_after, 4 * piece_time(w)) + rank * limits_.crossing,
+                    now);
+    }
+  }
 }
 
 void Scheduler::settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMask claimed, Time now) {

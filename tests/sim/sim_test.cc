@@ -134,6 +134,7 @@ TEST(Mutation, ClaimsThatNeverLapseShowInDrawnScenarios) {
   for (std::uint64_t rng_seed = 0; rng_seed < 200; ++rng_seed) {
     Options options = drawn_scenario(rng_seed);
     options.claims_lapse = false;
+    options.limits.overdue_after = std::chrono::hours(1000);
     if (!run(options).violations.empty()) ++reported;
   }
   EXPECT_GE(reported, 3);

@@ -216,6 +216,34 @@ TEST(Cold, AnOldClaimOfANeighbourIsHelpedWithItsLastPiece) {
   EXPECT_EQ(helping[0].count, 1);
 }
 
+TEST(Cold, AStuckClaimThatASegmentWaitsForIsHelpedWhileMoreIsThereToClaim) {
+  SchedulerUnderTest t;
+  const BlobId blob = blob_of_size(512 * kMiB);  // 32 segments of 64 pieces
+  const SegmentKey first{blob, SegmentIndex{0}};
+  t.want(blob);
+  t.up(kA);
+  t.tell(kA, msg::LackBlobs{{blob}});
+  t.tell(kA, msg::Want{{blob}});
+  t.tell(kA, msg::Claim{blob, first.index, 0x1});
+  std::vector<act::FetchSlice> helping;
+  const Time began = t.now;
+  for (int turn = 0; turn < 100 && helping.empty(); ++turn) {
+    for (const auto& slice : all_of<act::FetchSlice>(t.turn_after(50ms))) {
+      if (slice.key == first && slice.first == PieceIndex{0}) {
+        helping.push_back(slice);
+        continue;
+      }
+      t.scheduler.on_fetch_progress(slice.id, static_cast<std::uint64_t>(slice.count) * 256 * kKiB, t.now);
+      t.deliver(slice);
+    }
+    if (turn % 10 == 0) t.tell(kA, msg::Claim{blob, first.index, 0x1});
+  }
+  ASSERT_THAT(helping, SizeIs(1));
+  EXPECT_EQ(helping[0].count, 1);
+  EXPECT_GE(t.now - began, Scheduler::Limits{}.overdue_after);
+  EXPECT_LT(t.now - began, Scheduler::Limits{}.overdue_after + 1s);
+}
+
 TEST(Cold, ASliceIsCancelledWhenItsPiecesTurnUpElsewhere) {
   SchedulerUnderTest t(node_id(100), with_slices(1));
   t.want(kBlob);
