@@ -3,51 +3,93 @@
 #include <algorithm>
 
 namespace shoal {
+namespace {
+
+// The claim of a node among those of one segment.
+template <typename Claims>
+auto claim_of(Claims& claims, NodeId node) {
+  return std::ranges::lower_bound(claims, node, NodeOrder{}, [](const auto& claim) { return claim.first; });
+}
+
+}  // namespace
 
 BlobCatalogue::BlobCatalogue(Geometry geometry, Duration claim_ttl)
     : geometry_(geometry),
       segment_count_(geometry.segment_count()),
       claim_ttl_(claim_ttl),
       available_(segment_count_, 0),
-      whole_(segment_count_, false) {}
+      whole_(segment_count_, 0) {}
 
 bool BlobCatalogue::has_segment(const View& view, SegmentIndex segment) {
   return view.has_all || (to_int(segment) < view.complete.size() && view.complete[to_int(segment)]);
 }
 
 void BlobCatalogue::recount(SegmentIndex segment) {
-  PieceMask pieces = 0;
-  whole_[to_int(segment)] = false;
-  for (const auto& [node, view] : views_) {
-    if (view.has_all) continue;
-    if (has_segment(view, segment)) {
-      pieces = geometry_.all_pieces(segment);
-      whole_[to_int(segment)] = true;
-      break;
-    }
-    if (const auto it = view.partial.find(segment); it != view.partial.end()) pieces |= it->second;
+  PieceMask pieces = whole_[to_int(segment)] > 0 ? geometry_.all_pieces(segment) : 0;
+  if (const auto it = partial_.find(segment); it != partial_.end()) {
+    for (const auto& [node, held] : it->second) pieces |= held;
   }
   available_[to_int(segment)] = pieces;
 }
 
-void BlobCatalogue::recount_all() {
-  having_all_ =
-      static_cast<int>(std::ranges::count_if(views_, [](const auto& v) { return v.second.has_all; }));
-  for (std::uint32_t i = 0; i < segment_count_; ++i) recount(static_cast<SegmentIndex>(i));
+std::vector<SegmentIndex> BlobCatalogue::forget(NodeId node, View& view) {
+  std::vector<SegmentIndex> changed;
+  if (view.has_all && --having_all_ == 0) {
+    for (std::uint32_t i = 0; i < segment_count_; ++i) changed.push_back(static_cast<SegmentIndex>(i));
+  }
+  for (std::uint32_t i = 0; i < view.complete.size(); ++i) {
+    if (!view.complete[i] || view.has_all || --whole_[i] > 0) continue;
+    recount(static_cast<SegmentIndex>(i));
+    changed.push_back(static_cast<SegmentIndex>(i));
+  }
+  for (auto it = partial_.begin(); it != partial_.end();) {
+    const SegmentIndex segment = it->first;
+    const bool had = it->second.erase(node) > 0;
+    it = it->second.empty() ? partial_.erase(it) : std::next(it);
+    if (!had) continue;
+    recount(segment);
+    changed.push_back(segment);
+  }
+  drop_claims_of(node, changed);
+  for (auto it = open_.begin(); it != open_.end();) {
+    erase_sorted(it->second, node);
+    it = it->second.empty() ? open_.erase(it) : std::next(it);
+  }
+  view.has_all = false;
+  view.complete.clear();
+  std::ranges::sort(changed);
+  changed.erase(std::ranges::unique(changed).begin(), changed.end());
+  return changed;
 }
 
-void BlobCatalogue::drop_claims_of(NodeId node) {
+void BlobCatalogue::drop_claims_of(NodeId node, std::vector<SegmentIndex>& changed) {
   for (auto it = claims_.begin(); it != claims_.end();) {
-    it->second.erase(node);
+    const auto claim = claim_of(it->second, node);
+    if (claim != it->second.end() && claim->first == node) {
+      it->second.erase(claim);
+      changed.push_back(it->first);
+    }
     it = it->second.empty() ? claims_.erase(it) : std::next(it);
   }
+}
+
+void BlobCatalogue::file(NodeId node, const View& view) {
+  const auto put = [&](SortedNodes& nodes, bool in) {
+    if (in) {
+      insert_sorted(nodes, node);
+    } else {
+      erase_sorted(nodes, node);
+    }
+  };
+  put(wanters_, view.wants && !view.has_all);
+  put(having_, view.has_all || !view.complete.empty());
 }
 
 void BlobCatalogue::drop_from_claim(NodeId node, SegmentIndex segment, PieceMask pieces) {
   const auto at = claims_.find(segment);
   if (at == claims_.end()) return;
-  const auto claim = at->second.find(node);
-  if (claim == at->second.end()) return;
+  const auto claim = claim_of(at->second, node);
+  if (claim == at->second.end() || claim->first != node) return;
   claim->second.pieces &= ~pieces;
   for (auto& [mask, since] : claim->second.since) mask &= ~pieces;
   std::erase_if(claim->second.since, [](const auto& part) { return part.first == 0; });
@@ -62,50 +104,66 @@ void BlobCatalogue::on_asked(NodeId node, Time now) {
 }
 
 PieceMask BlobCatalogue::available_from_wanters(SegmentIndex segment) const {
+  const auto wants = [&](NodeId node) { return contains_sorted(wanters_, node); };
+  for (const NodeId node : having_) {
+    if (wants(node) && has_segment(views_.at(node), segment)) return geometry_.all_pieces(segment);
+  }
   PieceMask pieces = 0;
-  for (const auto& [node, view] : views_) {
-    if (!view.wants || view.has_all) continue;
-    if (has_segment(view, segment)) return geometry_.all_pieces(segment);
-    if (const auto it = view.partial.find(segment); it != view.partial.end()) pieces |= it->second;
+  if (const auto it = partial_.find(segment); it != partial_.end()) {
+    for (const auto& [node, held] : it->second) {
+      if (wants(node)) pieces |= held;
+    }
   }
   return pieces;
 }
 
-void BlobCatalogue::on_has_all(NodeId node) {
+bool BlobCatalogue::on_has_all(NodeId node) {
   View& view = views_[node];
   const bool had = view.has_all;
+  if (had) view.has_all = false, --having_all_;
+  forget(node, view);
   view = View{};
   view.answered = true;
   view.has_all = true;
-  drop_claims_of(node);
-  if (!had) recount_all();
+  ++having_all_;
+  file(node, view);
+  return !had;
 }
 
-void BlobCatalogue::on_lacks(NodeId node) {
+std::vector<SegmentIndex> BlobCatalogue::on_lacks(NodeId node) {
   View& view = views_[node];
   const bool wants = view.wants;
-  const bool had = view.has_all || !view.complete.empty() || !view.partial.empty();
+  std::vector<SegmentIndex> changed = forget(node, view);
   view = View{};
   view.answered = true;
   view.wants = wants;
-  drop_claims_of(node);
-  if (had) recount_all();
+  file(node, view);
+  return changed;
 }
 
 void BlobCatalogue::on_wants(NodeId node, bool wants) {
-  views_[node].wants = wants;
-  if (!wants) drop_claims_of(node);
+  View& view = views_[node];
+  view.wants = wants;
+  file(node, view);
+  std::vector<SegmentIndex> changed;
+  if (!wants) drop_claims_of(node, changed);
 }
 
 void BlobCatalogue::on_has_segment(NodeId node, SegmentIndex segment) {
   if (!valid(segment)) return;
   View& view = views_[node];
   view.answered = true;
-  if (view.complete.empty()) view.complete.resize(segment_count_);
+  if (has_segment(view, segment)) return;
+  const bool first = view.complete.empty();
+  if (first) view.complete.resize(segment_count_);
   view.complete[to_int(segment)] = true;
-  view.partial.erase(segment);
+  if (first) file(node, view);
+  if (const auto it = partial_.find(segment); it != partial_.end()) {
+    it->second.erase(node);
+    if (it->second.empty()) partial_.erase(it);
+  }
   available_[to_int(segment)] = geometry_.all_pieces(segment);
-  whole_[to_int(segment)] = true;
+  ++whole_[to_int(segment)];
   drop_from_claim(node, segment, geometry_.all_pieces(segment));
 }
 
@@ -116,7 +174,7 @@ void BlobCatalogue::on_has_pieces(NodeId node, SegmentIndex segment, PieceMask p
   const PieceMask all = geometry_.all_pieces(segment);
   pieces &= all;
   if (pieces == 0 || has_segment(view, segment)) return;
-  PieceMask& held = view.partial[segment];
+  PieceMask& held = partial_[segment][node];
   held |= pieces;
   if (held == all) {
     on_has_segment(node, segment);
@@ -135,7 +193,10 @@ void BlobCatalogue::on_claim(NodeId node, SegmentIndex segment, PieceMask pieces
     drop_from_claim(node, segment, geometry_.all_pieces(segment));
     return;
   }
-  ClaimEntry& claim = claims_[segment][node];
+  auto& claims = claims_[segment];
+  auto place = claim_of(claims, node);
+  if (place == claims.end() || place->first != node) place = claims.insert(place, {node, {}});
+  ClaimEntry& claim = place->second;
   for (auto& [mask, since] : claim.since) mask &= pieces;
   std::erase_if(claim.since, [](const auto& part) { return part.first == 0; });
   if (const PieceMask fresh = pieces & ~claim.pieces; fresh != 0) claim.since.emplace_back(fresh, now);
@@ -144,34 +205,43 @@ void BlobCatalogue::on_claim(NodeId node, SegmentIndex segment, PieceMask pieces
 }
 
 void BlobCatalogue::on_open(NodeId node, SegmentIndex segment) {
-  if (valid(segment)) views_[node].open.insert(segment);
+  if (valid(segment)) insert_sorted(open_[segment], node);
 }
 
 void BlobCatalogue::on_segment_refused(NodeId node, SegmentIndex segment) {
   const auto it = views_.find(node);
   if (it == views_.end() || !valid(segment)) return;
   View& view = it->second;
+  if (const auto open = open_.find(segment); open != open_.end()) erase_sorted(open->second, node);
   if (view.has_all) {
     view.has_all = false;
+    --having_all_;
     view.complete.assign(segment_count_, true);
     view.complete[to_int(segment)] = false;
-    view.open.erase(segment);
-    recount_all();
-    return;
+    for (std::uint32_t i = 0; i < segment_count_; ++i) {
+      if (!view.complete[i]) continue;
+      ++whole_[i];
+      available_[i] = geometry_.all_pieces(static_cast<SegmentIndex>(i));
+    }
+  } else if (to_int(segment) < view.complete.size() && view.complete[to_int(segment)]) {
+    view.complete[to_int(segment)] = false;
+    --whole_[to_int(segment)];
   }
-  if (to_int(segment) < view.complete.size()) view.complete[to_int(segment)] = false;
-  view.partial.erase(segment);
-  view.open.erase(segment);
+  if (const auto at = partial_.find(segment); at != partial_.end()) {
+    at->second.erase(node);
+    if (at->second.empty()) partial_.erase(at);
+  }
   recount(segment);
+  file(node, view);
 }
 
-void BlobCatalogue::on_gone(NodeId node) {
+std::vector<SegmentIndex> BlobCatalogue::on_gone(NodeId node) {
   const auto it = views_.find(node);
-  if (it == views_.end()) return;
-  const bool had = it->second.has_all || !it->second.complete.empty() || !it->second.partial.empty();
+  if (it == views_.end()) return {};
+  std::vector<SegmentIndex> changed = forget(node, it->second);
   views_.erase(it);
-  drop_claims_of(node);
-  if (had) recount_all();
+  file(node, View{});
+  return changed;
 }
 
 std::vector<SegmentIndex> BlobCatalogue::drop_lapsed(Time now) {
@@ -190,7 +260,7 @@ PieceMask BlobCatalogue::available(SegmentIndex segment) const {
 }
 
 bool BlobCatalogue::any_holder(SegmentIndex segment) const {
-  return having_all_ > 0 || whole_[to_int(segment)];
+  return having_all_ > 0 || whole_[to_int(segment)] > 0;
 }
 
 PieceMask BlobCatalogue::claimed(SegmentIndex segment, Time now) const {
@@ -206,8 +276,8 @@ PieceMask BlobCatalogue::claimed(SegmentIndex segment, Time now) const {
 PieceMask BlobCatalogue::claimed_by(NodeId node, SegmentIndex segment, Time now) const {
   const auto at = claims_.find(segment);
   if (at == claims_.end()) return 0;
-  const auto it = at->second.find(node);
-  return it != at->second.end() && live(it->second, now) ? it->second.pieces : 0;
+  const auto it = claim_of(at->second, node);
+  return it != at->second.end() && it->first == node && live(it->second, now) ? it->second.pieces : 0;
 }
 
 std::vector<std::pair<NodeId, PieceMask>> BlobCatalogue::claimed_since(SegmentIndex segment, Time now,
@@ -247,23 +317,21 @@ Time BlobCatalogue::next_lapse() const {
 
 std::vector<NodeId> BlobCatalogue::holders(SegmentIndex segment) const {
   std::vector<NodeId> nodes;
-  for (const auto& [node, view] : views_) {
-    if (has_segment(view, segment)) nodes.push_back(node);
+  if (!any_holder(segment)) return nodes;
+  for (const NodeId node : having_) {
+    if (has_segment(views_.at(node), segment)) nodes.push_back(node);
   }
   return nodes;
 }
 
 std::vector<NodeId> BlobCatalogue::open_at(SegmentIndex segment) const {
-  std::vector<NodeId> nodes;
-  for (const auto& [node, view] : views_) {
-    if (view.open.contains(segment)) nodes.push_back(node);
-  }
-  return nodes;
+  const auto it = open_.find(segment);
+  return it == open_.end() ? std::vector<NodeId>{} : it->second;
 }
 
 bool BlobCatalogue::is_open_at(NodeId node, SegmentIndex segment) const {
-  const auto it = views_.find(node);
-  return it != views_.end() && it->second.open.contains(segment);
+  const auto it = open_.find(segment);
+  return it != open_.end() && contains_sorted(it->second, node);
 }
 
 bool BlobCatalogue::has_all(NodeId node) const {
@@ -278,16 +346,9 @@ bool BlobCatalogue::has_segment(NodeId node, SegmentIndex segment) const {
 
 std::vector<NodeId> BlobCatalogue::having_all() const {
   std::vector<NodeId> nodes;
-  for (const auto& [node, view] : views_) {
-    if (view.has_all) nodes.push_back(node);
-  }
-  return nodes;
-}
-
-std::vector<NodeId> BlobCatalogue::wanters() const {
-  std::vector<NodeId> nodes;
-  for (const auto& [node, view] : views_) {
-    if (view.wants && !view.has_all) nodes.push_back(node);
+  if (having_all_ == 0) return nodes;
+  for (const NodeId node : having_) {
+    if (views_.at(node).has_all) nodes.push_back(node);
   }
   return nodes;
 }

@@ -7,18 +7,22 @@
 //   arrive, so a stuck node loses its claims to others without anybody judging its speed.
 // - What is available of each segment is kept as one mask per segment, updated as facts come. Why: the
 //   scheduler asks for it on every turn, the facts change far more rarely.
+// - What was lost is told by those calls that may lose something, so that a site of a thousand nodes does not
+// look at
+//   every segment whenever one of them goes.
 // - Memory: per neighbour one entry per segment that is partly there or claimed; complete segments are one
 //   bit each.
 #pragma once
 
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
+#include "node/core/node_order.h"
 #include "node/core/time.h"
 
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -30,17 +34,20 @@ class BlobCatalogue {
 
   // A neighbour was asked (Want) at `now`; it has not answered yet.
   void on_asked(NodeId node, Time now);
-  void on_has_all(NodeId node);
-  void on_lacks(NodeId node);
+  // Whether that is news.
+  bool on_has_all(NodeId node);
+  // The segments of which less is available or claimed than before.
+  std::vector<SegmentIndex> on_lacks(NodeId node);
   void on_wants(NodeId node, bool wants);
   // Out-of-range segments and pieces are ignored: peers can lie.
   void on_has_segment(NodeId node, SegmentIndex segment);
   void on_has_pieces(NodeId node, SegmentIndex segment, PieceMask pieces);
   void on_claim(NodeId node, SegmentIndex segment, PieceMask pieces, Time now);
   void on_open(NodeId node, SegmentIndex segment);
+  void forget_open(SegmentIndex segment) { open_.erase(segment); }
   // It did not have what it said, or serves wrong bytes: forget that it has this segment.
   void on_segment_refused(NodeId node, SegmentIndex segment);
-  void on_gone(NodeId node);
+  std::vector<SegmentIndex> on_gone(NodeId node);  // what changed, as on_lacks()
   // Forgets the claims that lapsed; the segments they were in, ascending.
   std::vector<SegmentIndex> drop_lapsed(Time now);
 
@@ -70,7 +77,8 @@ class BlobCatalogue {
   [[nodiscard]] bool has_segment(NodeId node, SegmentIndex segment) const;
   [[nodiscard]] std::vector<NodeId> having_all() const;
   // Neighbours that want the blob and do not have it: they take part in claims and want to hear of progress.
-  [[nodiscard]] std::vector<NodeId> wanters() const;
+  // In NodeId order.
+  [[nodiscard]] const std::vector<NodeId>& wanters() const { return wanters_; }
   // Whether every neighbour asked has answered, or `patience` passed since it was asked.
   [[nodiscard]] bool answered(Time now, Duration patience) const { return !waits_until(now, patience); }
   // Until when to wait for answers; nullopt: no need to wait.
@@ -88,29 +96,34 @@ class BlobCatalogue {
     bool has_all = false;
     bool wants = false;
     std::vector<bool> complete;  // by segment; empty: none
-    std::map<SegmentIndex, PieceMask> partial;
-    std::set<SegmentIndex> open;
   };
   [[nodiscard]] bool valid(SegmentIndex segment) const { return to_int(segment) < segment_count_; }
   [[nodiscard]] static bool has_segment(const View& view, SegmentIndex segment);
   [[nodiscard]] bool live(const ClaimEntry& claim, Time now) const {
     return now - claim.refreshed < claim_ttl_;
   }
-  // Recomputes what is available after a neighbour lost something.
   void recount(SegmentIndex segment);
-  void recount_all();
-  void drop_claims_of(NodeId node);
+  // Takes back everything the neighbour was said to have or claim; the segments that changed, ascending.
+  std::vector<SegmentIndex> forget(NodeId node, View& view);
+  // Puts the neighbour into the lists it belongs to.
+  void file(NodeId node, const View& view);
+  void drop_claims_of(NodeId node, std::vector<SegmentIndex>& changed);
   void drop_from_claim(NodeId node, SegmentIndex segment, PieceMask pieces);
 
   Geometry geometry_;
   std::uint32_t segment_count_;
   Duration claim_ttl_;
-  std::map<NodeId, View> views_;
-  std::map<SegmentIndex, std::map<NodeId, ClaimEntry>> claims_;  // no empty inner maps
-  // By segment: pieces of neighbours that have some, and whether one of them has the whole segment.
-  // Neighbours with the whole blob are counted apart.
+  std::unordered_map<NodeId, View> views_;
+  SortedNodes wanters_;  // that want it and do not have all
+  SortedNodes having_;   // that have all, or any segment whole
+  std::map<SegmentIndex, std::vector<std::pair<NodeId, ClaimEntry>>>
+      claims_;  // no empty inner lists, each ascending
+  std::map<SegmentIndex, std::map<NodeId, PieceMask, NodeOrder>> partial_;  // no empty inner maps
+  std::map<SegmentIndex, SortedNodes> open_;
+  // By segment: pieces of neighbours that have some, and how many have it whole. Neighbours with the whole
+  // blob are counted apart.
   std::vector<PieceMask> available_;
-  std::vector<bool> whole_;
+  std::vector<std::uint32_t> whole_;
   int having_all_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/load.h"
+#include "node/core/piece_hashes.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -124,6 +125,17 @@ struct SegmentOpen {
   bool operator==(const SegmentOpen&) const = default;
 };
 
+// "These are all piece hashes of this segment: its pieces are on the site." Passed on from mate to mate
+// (node/core/circle.h) where too many nodes want a blob for each to hear of every piece. `open`: also
+// SegmentOpen. It says nothing of which pieces the sender has.
+struct SegmentHashes {
+  BlobId blob;
+  SegmentIndex segment{};
+  bool open = false;
+  PieceHashes hashes;  // one per piece of the segment
+  bool operator==(const SegmentHashes&) const = default;
+};
+
 // A blob of one piece travels in a message. Answered by BlobBytes or LackBlobs.
 struct AskBlob {
   BlobId blob;
@@ -190,9 +202,10 @@ struct Bye {
 
 }  // namespace msg
 
-using Message = std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs,
-                             msg::HaveSegments, msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment,
-                             msg::SegmentOpen, msg::AskBlob, msg::BlobBytes, msg::Neighbours, msg::Bye,
-                             msg::AskListing, msg::Listing, msg::AskKeep, msg::Keep, msg::Revocations>;
+using Message =
+    std::variant<msg::Hello, msg::Heartbeat, msg::Want, msg::Unwant, msg::HaveBlobs, msg::HaveSegments,
+                 msg::LackBlobs, msg::Pieces, msg::Claim, msg::AskSegment, msg::SegmentOpen, msg::AskBlob,
+                 msg::BlobBytes, msg::Neighbours, msg::Bye, msg::AskListing, msg::Listing, msg::AskKeep,
+                 msg::Keep, msg::SegmentHashes, msg::Revocations>;
 
 }  // namespace shoal

@@ -23,10 +23,11 @@ OriginPace::Limits pace_limits(const Scheduler::Limits& limits) {
 
 }  // namespace
 
-Scheduler::Wanted::Wanted(const BlobId& blob, const Limits& limits)
+Scheduler::Wanted::Wanted(NodeId self, const BlobId& blob, const Limits& limits)
     : id(blob),
       geometry(blob.size),
       catalogue(geometry, limits.claim_ttl),
+      circle(self, blob),
       segments(geometry.segment_count()) {}
 
 Scheduler::Scheduler(NodeId self, Limits limits) : self_(self), limits_(limits), pace_(pace_limits(limits)) {}
@@ -66,7 +67,11 @@ std::optional<Hash256> Scheduler::hash_of(const SegmentKey& key, PieceIndex piec
 
 void Scheduler::touch(Wanted& w) {
   touched_ = true;
-  (is_small(w) ? dirty_small_ : dirty_).insert(order_key(w));
+  if (is_small(w)) {
+    dirty_small_.insert(order_key(w));
+  } else if (!std::exchange(w.in_dirty, true)) {
+    dirty_.insert(order_key(w));
+  }
 }
 
 void Scheduler::touch(Wanted& w, SegmentIndex index) {
@@ -74,7 +79,14 @@ void Scheduler::touch(Wanted& w, SegmentIndex index) {
   if (is_small(w)) return;
   w.touched.insert(to_int(index));
   w.claim_from = std::min(w.claim_from, to_int(index));
-  hungry_.insert(order_key(w));
+  make_hungry(w);
+}
+
+void Scheduler::touch(Wanted& w, const std::vector<SegmentIndex>& changed) {
+  touch(w);
+  for (const SegmentIndex index : changed) {
+    if (w.segments[to_int(index)].phase != Phase::complete) touch(w, index);
+  }
 }
 
 void Scheduler::touch_all(Wanted& w) {
@@ -88,13 +100,17 @@ void Scheduler::alarm(const Wanted& w, SegmentIndex index, Time at) {
   alarms_.insert({at, w.id, to_int(index)});
 }
 
+void Scheduler::make_hungry(Wanted& w) {
+  if (!std::exchange(w.in_hungry, true)) hungry_.insert(order_key(w));
+}
+
 void Scheduler::ring_alarms(Time now) {
   while (!alarms_.empty() && std::get<Time>(*alarms_.begin()) <= now) {
     const auto [due, blob, index] = *alarms_.begin();
     alarms_.erase(alarms_.begin());
     Wanted* w = find(blob);
     if (w == nullptr) continue;
-    for (const SegmentIndex lapsed : w->catalogue.drop_lapsed(now)) touch(*w, lapsed);
+    drop_lapsed(*w, now);
     touch(*w, static_cast<SegmentIndex>(index));
   }
 }
@@ -116,7 +132,7 @@ void Scheduler::on_want(Request request, Time now) {
     set_priority(*w);
     return;
   }
-  Wanted& w = wanted_.try_emplace(request.blob, request.blob, limits_).first->second;
+  Wanted& w = wanted_.try_emplace(request.blob, self_, request.blob, limits_).first->second;
   w.policy = request.policy;
   w.priority = w.wanted_priority = request.priority;
   w.order = request.order;
@@ -130,18 +146,22 @@ void Scheduler::on_want(Request request, Time now) {
     anything = true;
     make_room_for_hashes(w, index);
     std::size_t next = 0;
-    for_each_piece(segment.have,
-                   [&](PieceIndex p) { segment.hashes[at(p)] = request.local[i].hashes.at(next++); });
+    std::vector<Hash256> hashes = segment.hashes.list();
+    for_each_piece(segment.have, [&](PieceIndex p) { hashes[at(p)] = request.local[i].hashes.at(next++); });
+    segment.hashes = PieceHashes(std::move(hashes));
+    w.used_until = static_cast<std::uint32_t>(i + 1);
     if (segment.have == w.geometry.all_pieces(index)) {
       segment.phase = Phase::complete;
       ++w.complete;
     }
   }
   touch_all(w);
+  w.fed_at = now;
+  w.circle.on_capacity(self_, free_capacity(own_load_));
   if (!w.shared) return;
   for (const auto& [node, blobs] : wants_by_node_) {
     if (!blobs.contains(w.id)) continue;
-    w.catalogue.on_wants(node, true);
+    note_wants(w, node, true);
     // It asked before this node wanted the blob and was told "no".
     if (anything) answer_want(node, {w.id}, false);
   }
@@ -160,7 +180,11 @@ void Scheduler::drop(Wanted& w) {
     loaded_.erase({blob, static_cast<SegmentIndex>(i)});
     telling_.erase({blob, static_cast<SegmentIndex>(i)});
     moved_.erase({blob, static_cast<SegmentIndex>(i)});
+    listing_.erase({blob, static_cast<SegmentIndex>(i)});
   }
+  unsettled_.erase(blob);
+  in_circle_.erase(blob);
+  untold_complete_.erase(blob);
   for (auto* set : {&dirty_, &dirty_small_, &hungry_}) set->erase(order_key(w));
   wanted_.erase(blob);
 }
@@ -211,8 +235,13 @@ void Scheduler::fail_blob(Wanted& w, Error error) {
 // --- pieces come and go ---
 
 void Scheduler::add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now) {
+  add_pieces(w, index, mask_of(piece), now);
+}
+
+void Scheduler::add_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now) {
   Segment& segment = w.segments[to_int(index)];
-  segment.have |= mask_of(piece);
+  segment.have |= pieces;
+  w.used_until = std::max(w.used_until, to_int(index) + 1);
   segment.since = now;
   if (segment.have != w.geometry.all_pieces(index) || segment.phase == Phase::complete) return;
   loaded_.erase({w.id, index});
@@ -221,6 +250,13 @@ void Scheduler::add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time 
   segment.from_origin = segment.going_back = false;
   segment.bad.clear();
   segment.refusals.clear();
+  segment.lists.reset();
+  if (w.circle.on()) {
+    // Looked at again only if the segment is reopened, and then anew: a terabyte has a thousand of these.
+    segment.connected.clear();
+    segment.asked.clear();
+    w.catalogue.forget_open(index);
+  }
   ++w.complete;
   telling_.insert({w.id, index});
   touch(w);
@@ -253,6 +289,7 @@ void Scheduler::on_pieces_lost(const SegmentKey& key, PieceMask pieces, Time now
 
 std::vector<Action> Scheduler::decide(Time now) {
   wake_at_.reset();
+  settle_circles(now);
   ring_alarms(now);
   for (const SegmentKey& key : std::vector(loaded_.begin(), loaded_.end())) {
     if (Wanted* w = find(key.blob)) check_loaded(*w, key.index, now);
@@ -305,6 +342,7 @@ void Scheduler::plan_large_blobs(Time now) {
   std::set<OrderKey> line;  // the next touched segment of each blob
   for (const OrderKey& key : std::exchange(dirty_, {})) {
     Wanted& w = wanted_.at(std::get<BlobId>(key));
+    w.in_dirty = false;
     if (!w.failed && !w.finishing && begin(w, now)) line.insert(next_place(w));
   }
   while (!line.empty()) {
@@ -316,7 +354,7 @@ void Scheduler::plan_large_blobs(Time now) {
     }
     const std::uint32_t index = next_touched(w);
     if (!plan_swarm(w, static_cast<SegmentIndex>(index), now)) {
-      dirty_.insert(order_key(w));  // no room to load it
+      if (!std::exchange(w.in_dirty, true)) dirty_.insert(order_key(w));  // no room to load it
       continue;
     }
     w.touched.erase(index);
@@ -340,7 +378,7 @@ bool Scheduler::begin(Wanted& w, Time now) {
     w.part_until = now + limits_.crossing;
     alarm(w, SegmentIndex{0}, w.part_until);
   }
-  hungry_.insert(order_key(w));
+  make_hungry(w);
   return true;
 }
 
@@ -410,6 +448,12 @@ bool Scheduler::plan_small(Wanted& w, Time now) {
 }
 
 void Scheduler::flush(Time now) {
+  for (const SegmentKey& key : std::exchange(listing_, {})) pass_list(*find(key.blob), key.index, false);
+  flush_pieces(now);
+  tell_complete(now);
+}
+
+void Scheduler::flush_pieces(Time now) {
   if (telling_.empty()) return;
   const bool tell_pieces = now - last_flush_ >= limits_.gather;
   bool told = false;
@@ -421,18 +465,24 @@ void Scheduler::flush(Time now) {
       // The hashes before the claim: nobody may see a piece that is neither claimed nor there.
       msg::Pieces pieces{w->id, it->index, std::exchange(segment.untold, 0), {}};
       for_each_piece(pieces.pieces, [&](PieceIndex p) { pieces.hashes.push_back(segment.hashes[at(p)]); });
-      tell_wanters(*w, pieces);
+      tell_claimants(*w, pieces);
       told = true;
     }
     if (std::exchange(segment.claim_changed, false)) {
-      tell_wanters(*w, msg::Claim{w->id, it->index, segment.fetching | segment.untold});
+      segment.claim_told = now;
+      tell_claimants(*w, msg::Claim{w->id, it->index, segment.fetching | segment.untold});
     }
     if (segment.untold != 0) {
       ++it;
       continue;
     }
     // Own hashes went first, so that a node that waits for just these can load the torrent.
-    if (complete) tell_wanters(*w, msg::HaveSegments{w->id, {it->index}});
+    if (complete && w->circle.on()) {
+      w->untold_complete.push_back(it->index);
+      untold_complete_.insert(w->id);
+    } else if (complete) {
+      tell_mates(*w, msg::HaveSegments{w->id, {it->index}});
+    }
     it = telling_.erase(it);
   }
   if (told && tell_pieces) last_flush_ = now;

@@ -50,6 +50,10 @@
 // - Where a program reads a blob while it comes in, claims and segment loads begin at its position, and the
 //   blob counts as high priority as long as somebody reads. Why: a reader sees bytes in order, and one that
 //   gets none for ten seconds gives up.
+// - Above 32 nodes that want a blob (Circle) only some claim and hear of single pieces; the others get whole
+// lists of
+//   hashes, passed on from mate to mate, and swap with their mates. A list counts when two mates told the
+//   same, or nobody told another for a while. Why: what each node hears must not grow with the site.
 // - A node that holds pieces nobody else has loads the segment even when it has no room for more. Why: the
 //   others wait for it; its own download can wait.
 //
@@ -59,11 +63,14 @@
 
 #include "node/core/actions.h"
 #include "node/core/blob_catalogue.h"
+#include "node/core/circle.h"
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/load.h"
 #include "node/core/messages.h"
+#include "node/core/node_order.h"
 #include "node/core/origin_pace.h"
+#include "node/core/piece_hashes.h"
 #include "node/core/piece_map.h"
 #include "node/core/source_balance.h"
 #include "node/core/status.h"
@@ -77,6 +84,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -165,6 +173,16 @@ class Scheduler {
     Duration rest_most = std::chrono::seconds(3);
     int helps = 2;                // at once: enough to end a tail, little enough not to double the bytes
     int origin_failures_max = 4;  // in a row, each after the origin client's own retries
+    // Lists of hashes: how long one teller alone is not believed, and how many different lists are kept.
+    Duration list_patience =
+        std::chrono::seconds(1);  // mates hear of a list within some milliseconds of each other
+    std::size_t lists_kept = 4;
+    Duration gather_complete =
+        std::chrono::seconds(2);  // above 32 nodes complete segments are told in batches
+    // When those that claim bring nothing for so long, a node that is none of them helps itself.
+    Duration alone_patience = std::chrono::seconds(20);
+    std::size_t loaded_in_circle =
+        4;  // segments at once however large: their pieces take some steps to arrive
     std::size_t wants_per_neighbour = 65536;  // blobs one neighbour may want: 4 MiB of memory
   };
 
@@ -218,6 +236,7 @@ class Scheduler {
 
   // Swarm.
   void on_piece_received(const SegmentKey& key, PieceIndex piece, Time now);
+  void on_pieces_received(const SegmentKey& key, PieceMask pieces, Time now);
   void on_swarm_bytes(std::uint64_t bytes, Time now);  // payload that arrived from neighbours
   void on_bad_piece(const SegmentKey& key, PieceIndex piece, const std::vector<NodeId>& from, Time now);
   void on_segment_failed(const SegmentKey& key, const Error& error, Time now);
@@ -259,6 +278,11 @@ class Scheduler {
 
  private:
   enum class Phase : std::uint8_t { open, asking, loaded, complete };
+  struct Lists {                                        // of hashes, told by mates
+    std::vector<NodeId> know;                           // mates that told the list or were told it, ascending
+    std::vector<std::pair<NodeId, PieceHashes>> heard;  // by one node each, none of them believed yet
+    Time since;
+  };
   struct Segment {
     Phase phase = Phase::open;
     PieceMask have = 0;
@@ -269,21 +293,25 @@ class Scheduler {
     PieceMask vouched = 0;   // whoever told the hash had fetched the piece itself
     PieceMask untold = 0;    // landed, hashes not told yet
     bool claim_changed = false;
+    Time claim_told;
     int nudges = 0;               // since the last piece
     int dials = 0;                // to nodes that also fetch it
     bool from_origin = false;     // moved there: neighbours that only hold it do not count
     bool going_back = false;      // moved, but goes back once its slices end: nothing more is claimed
     bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
-    std::vector<Hash256> hashes;  // one per piece once any is known
+    PieceHashes hashes;           // one per piece once any is known
     std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
     Time since;                   // when the phase began or last moved
     Time nudged;                  // when connections were last looked for
     Time swarm_after;             // stay away from the swarm until then
     Time ask_after;               // a neighbour said no a moment ago
-    std::set<NodeId> asked;
-    std::set<NodeId> connected;
+    std::set<NodeId, NodeOrder> asked;
+    std::set<NodeId, NodeOrder> connected;
     std::map<NodeId, int> refusals;
     std::map<int, std::set<NodeId>> bad;  // who sent bad bytes for a piece
+    // Above 32 nodes: the whole list was told, so its pieces are on the site whoever is known to have them.
+    bool spread = false;
+    std::unique_ptr<Lists> lists;
   };
   struct Small {
     std::optional<NodeId> asked;
@@ -293,10 +321,11 @@ class Scheduler {
     std::set<NodeId> tried;
   };
   struct Wanted {
-    Wanted(const BlobId& blob, const Limits& limits);
+    Wanted(NodeId self, const BlobId& blob, const Limits& limits);
     BlobId id;
     Geometry geometry;
     BlobCatalogue catalogue;
+    Circle circle;
     SourcePolicy policy = SourcePolicy::automatic;
     Priority priority = Priority::normal;  // in force: what was wanted, or high while somebody reads
     Priority wanted_priority = Priority::normal;
@@ -307,8 +336,17 @@ class Scheduler {
     std::set<std::uint32_t> touched;                    // segments that may have become ready for the swarm
     std::uint32_t claim_from = 0;                       // no segment before it has anything to claim
     std::uint32_t complete = 0;
-    bool started = false;  // neighbours have answered, or were waited for
-    Time part_until;       // claims only its own part of each segment until then
+    bool started = false;          // neighbours have answered, or were waited for
+    std::uint32_t used_until = 0;  // nothing is here or under way of segments from it on
+    Time claims_after;             // nothing is claimed before: others are telling what there is
+    Time fed_at;                   // when anything of it last came from others
+    Time alone_alarm;
+    Time lapse_alarm;  // in a circle: when claims are looked at for lapsed ones
+    bool in_dirty = false;
+    bool in_hungry = false;
+    std::vector<SegmentIndex> untold_complete;  // to be told to mates
+    Time told_complete;
+    Time part_until;  // claims only its own part of each segment until then
     bool finishing = false;
     bool failed = false;
     bool sampling = false;  // one piece per teller is being fetched again
@@ -335,6 +373,10 @@ class Scheduler {
     bool trimmed = false;         // its connection was found slow and ends early
     std::optional<NodeId> helps;  // whose claim it repeats; self: its own slower slice
   };
+  struct Neighbour {
+    double free_capacity = 1;
+    std::uint64_t origin_bytes_per_s = 0;
+  };
   using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
   using Alarm = std::tuple<Time, BlobId, std::uint32_t>;
 
@@ -352,8 +394,12 @@ class Scheduler {
   // scheduler.cc: the turn
   void touch(Wanted& w);
   void touch(Wanted& w, SegmentIndex index);
+  void touch(Wanted& w, const std::vector<SegmentIndex>& changed);
   void touch_all(Wanted& w);
   void alarm(const Wanted& w, SegmentIndex index, Time at);
+  void make_hungry(Wanted& w);
+  void alarm_lapse(Wanted& w, SegmentIndex index, Time at);
+  void drop_lapsed(Wanted& w, Time now);
   void ring_alarms(Time now);
   void wake(Time at);
   void drop(Wanted& w);  // from all books, when it is no longer wanted
@@ -364,8 +410,10 @@ class Scheduler {
   bool plan_small(Wanted& w, Time now);
   void finish_or_check(Wanted& w, Time now);
   void flush(Time now);
+  void flush_pieces(Time now);
   void fail_blob(Wanted& w, Error error);
   void add_piece(Wanted& w, SegmentIndex index, PieceIndex piece, Time now);
+  void add_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time now);
   void reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now);
 
   // scheduler_readers.cc: blobs that are read while they come in
@@ -375,10 +423,31 @@ class Scheduler {
   // Whether the segment may be loaded for a reader although there is no room otherwise.
   [[nodiscard]] bool readers_need(const Wanted& w, SegmentIndex index) const;
 
+  // scheduler_circle.cc: very many nodes
+  void note_wants(Wanted& w, NodeId node, bool wants);
+  void note_in_circle(Wanted& w, NodeId node, bool wants);
+  void settle_circles(Time now);
+  void settle_circle(Wanted& w, Time now);
+  [[nodiscard]] bool may_claim(const Wanted& w, Time now) const;
+  void look_again_alone(Wanted& w, Time now);
+  void learn_list(Wanted& w, NodeId from, const msg::SegmentHashes& told, Time now);
+  void believe_list(Wanted& w, SegmentIndex index, NodeId from, const PieceHashes& hashes, Time now);
+  void believe_lone_list(Wanted& w, SegmentIndex index, Time now);
+  // To the mates that do not know it yet.
+  void pass_list(Wanted& w, SegmentIndex index, bool open);
+  bool give_list(Wanted& w, SegmentIndex index, NodeId to, bool open);
+  void tell_complete(Time now);
+  [[nodiscard]] static Lists& lists_of(Segment& segment);
+
   // scheduler_neighbours.cc: messages and trust
-  void tell_wanters(const Wanted& w, const Message& message);
+  // To those who share the claims, or to those this node swaps with; the same nodes unless the circle is on.
+  void tell_claimants(const Wanted& w, const Message& message);
+  void tell_mates(const Wanted& w, const Message& message);
+  void tell(const Wanted& w, const std::vector<NodeId>& nodes, const Message& message);
+  void describe(Wanted& w, NodeId to);
   void answer_want(NodeId to, const std::vector<BlobId>& blobs, bool with_lack);
-  void announce_again(const Wanted& w);
+  void announce_again(Wanted& w);
+  void on_heartbeat(NodeId from, Neighbour& neighbour, const msg::Heartbeat& heartbeat, Time now);
   void on_lack(NodeId from, const BlobId& blob, Time now);
   void on_open(NodeId from, const msg::SegmentOpen& open);
   void learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now);
@@ -405,7 +474,7 @@ class Scheduler {
   bool find_claim(Wanted& w, Time now);
   // The first segments of the line with anything to claim, all of one priority.
   [[nodiscard]] std::vector<SegmentKey> first_claimable(std::size_t most, Time now);
-  [[nodiscard]] std::vector<NodeId> claimants(const Wanted& w) const;
+  [[nodiscard]] const std::vector<NodeId>& claimants(const Wanted& w) const;
   [[nodiscard]] int longest_slice(const Wanted& w, std::size_t nodes) const;
   bool claim_for_readers(const Wanted& w, Time now);
   void start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
@@ -447,19 +516,19 @@ class Scheduler {
   [[nodiscard]] std::optional<SegmentKey> last_from_neighbours(Time now) const;
   void give_back_moved();
 
-  struct Neighbour {
-    double free_capacity = 1;
-    double origin_bytes_per_s = 0;
-  };
-
   const NodeId self_;
   const Limits limits_;
   DeviceLoad own_load_;
   OriginPace pace_;
   SourceBalance balance_{{}};
   std::set<SegmentKey> moved_;  // from_origin, not complete
-  std::map<NodeId, Neighbour> neighbours_;
-  std::map<NodeId, std::set<BlobId>> wants_by_node_;
+  std::map<NodeId, Neighbour, NodeOrder> neighbours_;
+  std::uint64_t neighbours_origin_bytes_per_s_ = 0;  // their sum
+  std::set<BlobId> in_circle_;                       // whose circle is on
+  std::set<BlobId> unsettled_;                       // whose circle may have changed
+  std::set<BlobId> untold_complete_;                 // with segments to tell mates of
+  std::set<SegmentKey> listing_;                     // whose list of hashes is to be passed on
+  std::map<NodeId, std::set<BlobId>, NodeOrder> wants_by_node_;
   std::set<BlobId> held_;
   std::map<BlobId, Wanted> wanted_;
   // What the next turn looks at. Small blobs stand apart: they wait for other things than large ones.

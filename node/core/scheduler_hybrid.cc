@@ -6,9 +6,8 @@
 namespace shoal {
 
 void Scheduler::plan_hybrid(Time now) {
-  double neighbours_rate = 0;
-  for (const auto& [node, neighbour] : neighbours_) neighbours_rate += neighbour.origin_bytes_per_s;
-  balance_.on_turn(!loaded_.empty(), active_slices() > 0, neighbours_rate, now);
+  balance_.on_turn(!loaded_.empty(), active_slices() > 0, static_cast<double>(neighbours_origin_bytes_per_s_),
+                   now);
   const SourceBalance::Advice advice = balance_.advice(now);
   if (advice == SourceBalance::Advice::neighbours) {
     give_back_moved();
@@ -35,7 +34,8 @@ void Scheduler::plan_hybrid(Time now) {
 std::optional<SegmentKey> Scheduler::last_from_neighbours(Time now) const {
   std::optional<std::pair<OrderKey, SegmentKey>> last;
   for (const auto& [blob, w] : wanted_) {
-    if (w.failed || w.finishing || !w.started || !w.shared || is_small(w) ||
+    // In a circle nobody knows of all who have a segment.
+    if (w.failed || w.finishing || !w.started || !w.shared || is_small(w) || w.circle.on() ||
         w.policy != SourcePolicy::automatic || now < w.origin_after) {
       continue;
     }

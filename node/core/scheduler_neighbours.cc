@@ -27,32 +27,52 @@ void Scheduler::on_neighbour_up(NodeId node, Time now) {
 }
 
 void Scheduler::on_neighbour_down(NodeId node, Time /*now*/) {
-  if (neighbours_.erase(node) == 0) return;
+  const auto neighbour = neighbours_.find(node);
+  if (neighbour == neighbours_.end()) return;
+  neighbours_origin_bytes_per_s_ -= neighbour->second.origin_bytes_per_s;
+  neighbours_.erase(neighbour);
   wants_by_node_.erase(node);
   for (auto& [blob, w] : wanted_) {
-    w.catalogue.on_gone(node);
+    std::vector<SegmentIndex> changed = w.catalogue.on_gone(node);
+    note_in_circle(w, node, false);
     if (w.small.asked == node) {
       w.small.asked.reset();
       --small_asks_;
     }
-    for (Segment& segment : w.segments) {
-      segment.asked.erase(node);
+    for (std::uint32_t i = 0; i < w.used_until; ++i) {
+      Segment& segment = w.segments[i];
+      if (segment.phase == Phase::complete && w.circle.on()) continue;
+      if (segment.asked.erase(node) > 0) changed.push_back(static_cast<SegmentIndex>(i));
       segment.connected.erase(node);
       segment.refusals.erase(node);
     }
-    touch_all(w);
+    touch(w, changed);
   }
 }
 
 void Scheduler::on_own_load(const DeviceLoad& load) {
+  const bool moved = Circle::weight_of(free_capacity(load)) != Circle::weight_of(free_capacity(own_load_));
   own_load_ = load;
+  if (!moved) return;
+  for (auto& [blob, w] : wanted_) {
+    if (w.circle.on_capacity(self_, free_capacity(load))) unsettled_.insert(blob);
+  }
 }
 
-void Scheduler::tell_wanters(const Wanted& w, const Message& message) {
+void Scheduler::tell(const Wanted& w, const std::vector<NodeId>& nodes, const Message& message) {
   if (!w.shared) return;
-  for (const NodeId node : w.catalogue.wanters()) {
-    if (neighbours_.contains(node)) out_.push_back(act::Tell{node, message});
+  for (const NodeId node : nodes) {
+    // Those of a circle are neighbours.
+    if (w.circle.on() || neighbours_.contains(node)) out_.push_back(act::Tell{node, message});
   }
+}
+
+void Scheduler::tell_claimants(const Wanted& w, const Message& message) {
+  tell(w, w.circle.on() ? w.circle.claimants() : w.catalogue.wanters(), message);
+}
+
+void Scheduler::tell_mates(const Wanted& w, const Message& message) {
+  tell(w, w.circle.on() ? w.circle.mates() : w.catalogue.wanters(), message);
 }
 
 void Scheduler::answer_want(NodeId to, const std::vector<BlobId>& blobs, bool with_lack) {
@@ -62,34 +82,44 @@ void Scheduler::answer_want(NodeId to, const std::vector<BlobId>& blobs, bool wi
   if (!have.blobs.empty()) out_.push_back(act::Tell{to, std::move(have)});
   if (with_lack && !lack.blobs.empty()) out_.push_back(act::Tell{to, std::move(lack)});
   for (const BlobId& blob : blobs) {
-    const Wanted* w = find_shared(blob);
-    if (w == nullptr) continue;
-    msg::HaveSegments complete{blob, {}};
-    for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
-      const auto index = static_cast<SegmentIndex>(i);
-      const Segment& segment = w->segments[i];
-      if (segment.phase == Phase::complete) {
-        complete.segments.push_back(index);
-        if (complete.segments.size() == limits::kSegmentsPerMessage) {
-          out_.push_back(act::Tell{to, std::exchange(complete, {blob, {}})});
-        }
-        continue;
-      }
-      if (segment.have != 0) {
-        msg::Pieces pieces{blob, index, segment.have, {}};
-        for_each_piece(segment.have, [&](PieceIndex p) { pieces.hashes.push_back(segment.hashes[at(p)]); });
-        out_.push_back(act::Tell{to, std::move(pieces)});
-      }
-      if (segment.fetching != 0) out_.push_back(act::Tell{to, msg::Claim{blob, index, segment.fetching}});
-      if (segment.phase == Phase::loaded) out_.push_back(act::Tell{to, msg::SegmentOpen{blob, index}});
-    }
-    if (!complete.segments.empty()) out_.push_back(act::Tell{to, std::move(complete)});
+    if (Wanted* w = find_shared(blob)) describe(*w, to);
   }
 }
 
-void Scheduler::announce_again(const Wanted& w) {
+// What is here and under way of a blob, as far as it concerns the other node.
+void Scheduler::describe(Wanted& w, NodeId to) {
+  const bool shares_claims = !w.circle.on() || w.circle.is_claimant(to);
+  const bool swaps = !w.circle.on() || w.circle.is_mate(to);
+  msg::HaveSegments complete{w.id, {}};
+  for (std::uint32_t i = 0; i < w.used_until; ++i) {
+    const auto index = static_cast<SegmentIndex>(i);
+    const Segment& segment = w.segments[i];
+    if (segment.phase == Phase::complete) {
+      complete.segments.push_back(index);
+      if (complete.segments.size() == limits::kSegmentsPerMessage) {
+        out_.push_back(act::Tell{to, std::exchange(complete, {w.id, {}})});
+      }
+      continue;
+    }
+    if (segment.have != 0 && shares_claims) {
+      msg::Pieces pieces{w.id, index, segment.have, {}};
+      for_each_piece(segment.have, [&](PieceIndex p) { pieces.hashes.push_back(segment.hashes[at(p)]); });
+      out_.push_back(act::Tell{to, std::move(pieces)});
+    }
+    if (segment.fetching != 0 && shares_claims) {
+      out_.push_back(act::Tell{to, msg::Claim{w.id, index, segment.fetching}});
+    }
+    const bool open = segment.phase == Phase::loaded;
+    if (swaps && w.circle.on() && give_list(w, index, to, open)) continue;
+    if (swaps && open) out_.push_back(act::Tell{to, msg::SegmentOpen{w.id, index}});
+  }
+  if (!complete.segments.empty()) out_.push_back(act::Tell{to, std::move(complete)});
+}
+
+void Scheduler::announce_again(Wanted& w) {
   if (!w.shared) return;
-  for (const NodeId node : w.catalogue.wanters()) {
+  const std::vector<NodeId> hearers = w.catalogue.wanters();
+  for (const NodeId node : hearers) {
     if (neighbours_.contains(node)) answer_want(node, {w.id}, true);
   }
 }
@@ -98,14 +128,13 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
   const auto neighbour = neighbours_.find(from);
   if (neighbour == neighbours_.end()) return;
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
-    neighbour->second = {free_capacity(heartbeat->load),
-                         static_cast<double>(heartbeat->load.origin_bytes_per_s)};
+    on_heartbeat(from, neighbour->second, *heartbeat, now);
   } else if (const auto* want = std::get_if<msg::Want>(&message)) {
     auto& wants = wants_by_node_[from];
     for (const BlobId& blob : want->blobs) {
       if (wants.size() >= limits_.wants_per_neighbour) break;
       wants.insert(blob);
-      if (Wanted* w = find_shared(blob)) w->catalogue.on_wants(from, true);
+      if (Wanted* w = find_shared(blob)) note_wants(*w, from, true);
     }
     answer_want(from, want->blobs, true);
   } else if (const auto* unwant = std::get_if<msg::Unwant>(&message)) {
@@ -113,17 +142,20 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
       wants_by_node_[from].erase(blob);
       if (Wanted* w = find_shared(blob)) {
         // Its partial torrents are unloaded: what it had of the blob is not on offer.
-        w->catalogue.on_wants(from, false);
-        w->catalogue.on_lacks(from);
-        touch_all(*w);
+        touch(*w, w->catalogue.on_lacks(from));
+        note_wants(*w, from, false);
       }
     }
   } else if (const auto* have = std::get_if<msg::HaveBlobs>(&message)) {
     for (const BlobId& blob : have->blobs) {
       wants_by_node_[from].erase(blob);
       if (Wanted* w = find_shared(blob)) {
-        w->catalogue.on_has_all(from);
-        touch_all(*w);
+        note_wants(*w, from, false);
+        if (w->catalogue.on_has_all(from)) {
+          touch_all(*w);
+        } else {
+          touch(*w);
+        }
       }
     }
   } else if (const auto* lack = std::get_if<msg::LackBlobs>(&message)) {
@@ -139,6 +171,8 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     touch(*w);
   } else if (const auto* pieces = std::get_if<msg::Pieces>(&message)) {
     if (Wanted* w = find_shared(pieces->blob)) learn_hashes(*w, from, *pieces, now);
+  } else if (const auto* list = std::get_if<msg::SegmentHashes>(&message)) {
+    if (Wanted* w = find_shared(list->blob)) learn_list(*w, from, *list, now);
   } else if (const auto* claimed = std::get_if<msg::Claim>(&message)) {
     Wanted* w = find_shared(claimed->blob);
     if (w == nullptr || to_int(claimed->segment) >= w->segments.size()) return;
@@ -146,7 +180,7 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     w->catalogue.on_claim(from, claimed->segment, claimed->pieces, now);
     settle_claim(*w, from, claimed->segment, claimed->pieces, now);
     if (claimed->pieces != 0 && limits_.claim_ttl < Time::max() - now) {
-      alarm(*w, claimed->segment, now + limits_.claim_ttl);
+      alarm_lapse(*w, claimed->segment, now + limits_.claim_ttl);
     }
     if ((before & ~claimed->pieces) != 0) touch(*w, claimed->segment);  // something became free
     touch(*w);
@@ -157,7 +191,22 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     Wanted* w = find_shared(ask->blob);
     if (w != nullptr && to_int(ask->segment) < w->segments.size()) {
       w->segments[to_int(ask->segment)].connected.insert(from);
+      w->used_until = std::max(w->used_until, to_int(ask->segment) + 1);
     }
+  }
+}
+
+void Scheduler::on_heartbeat(NodeId from, Neighbour& neighbour, const msg::Heartbeat& heartbeat, Time now) {
+  const double capacity = free_capacity(heartbeat.load);
+  neighbours_origin_bytes_per_s_ += heartbeat.load.origin_bytes_per_s - neighbour.origin_bytes_per_s;
+  const bool moved = Circle::weight_of(capacity) != Circle::weight_of(neighbour.free_capacity);
+  neighbour = {capacity, heartbeat.load.origin_bytes_per_s};
+  for (auto it = wanted_.begin(); moved && it != wanted_.end(); ++it) {
+    if (it->second.circle.on_capacity(from, capacity)) unsettled_.insert(it->first);
+  }
+  if (heartbeat.load.origin_bytes_per_s == 0) return;
+  for (const BlobId& blob : in_circle_) {
+    if (Wanted& w = wanted_.at(blob); w.circle.is_claimant(from)) w.fed_at = now;
   }
 }
 
@@ -187,8 +236,7 @@ void Scheduler::on_lack(NodeId from, const BlobId& blob, Time now) {
     touch(*w, index);
   }
   if (refused) return;
-  w->catalogue.on_lacks(from);
-  touch_all(*w);
+  touch(*w, w->catalogue.on_lacks(from));
 }
 
 void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
@@ -206,7 +254,7 @@ void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
 void Scheduler::make_room_for_hashes(Wanted& w, SegmentIndex index) {
   Segment& segment = w.segments[to_int(index)];
   if (!segment.hashes.empty()) return;
-  segment.hashes.resize(static_cast<std::size_t>(w.geometry.piece_count(index)));
+  segment.hashes = PieceHashes(std::vector<Hash256>(static_cast<std::size_t>(w.geometry.piece_count(index))));
   segment.told_by.resize(segment.hashes.size());
 }
 
@@ -236,7 +284,7 @@ void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, 
     }
     if ((segment.known & bit) == 0) {
       segment.known |= bit;
-      segment.hashes[at(p)] = hash;
+      segment.hashes.set(at(p), hash);
       segment.told_by[at(p)] = from;
       segment.vouched = (segment.vouched & ~bit) | (own_word & bit);
     } else if (segment.hashes[at(p)] != hash && (own_word & bit) != 0 && segment.told_by[at(p)] != self_) {
@@ -252,6 +300,8 @@ void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, 
   if (contested != 0 && !w.finishing) suspect_pieces(w, pieces.segment, contested, now);
   drop_useless_slices(w, pieces.segment, now);
   if (segment.phase == Phase::asking && segment.known == all) segment.phase = Phase::open;
+  if (segment.known == all && w.circle.on()) listing_.insert({w.id, pieces.segment});
+  w.fed_at = now;
   touch(w, pieces.segment);
 }
 

@@ -31,7 +31,9 @@ int Scheduler::active_slices() const {
 
 PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
-  if (segment.phase == Phase::complete || segment.phase == Phase::loaded || segment.going_back) return 0;
+  if (now < w.claims_after || segment.phase == Phase::complete || segment.phase == Phase::loaded ||
+      segment.going_back)
+    return 0;
   const PieceMask nowhere =
       w.geometry.all_pieces(index) & ~segment.have & ~segment.fetching & ~from_neighbours(w, index, now);
   if (nowhere == 0 || !w.shared || w.policy == SourcePolicy::origin_only) return nowhere;
@@ -109,6 +111,7 @@ std::vector<SegmentKey> Scheduler::first_claimable(std::size_t most, Time now) {
       line.insert(place_of(w, w.claim_from));
       ++it;
     } else {
+      w.in_hungry = false;
       it = hungry_.erase(it);  // until something touches the blob
     }
   }
@@ -133,9 +136,12 @@ std::vector<SegmentKey> Scheduler::first_claimable(std::size_t most, Time now) {
 // Moves `claim_from` to the first segment with something to claim; false: there is none.
 bool Scheduler::find_claim(Wanted& w, Time now) {
   if (w.failed || w.finishing || w.policy == SourcePolicy::lan_only) return false;
-  if (now < w.origin_after) {
-    alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)),
-          w.origin_after);
+  if (const Time until = std::max(w.origin_after, w.claims_after); now < until) {
+    alarm(w, static_cast<SegmentIndex>(std::min<std::size_t>(w.claim_from, w.segments.size() - 1)), until);
+    return false;
+  }
+  if (!may_claim(w, now)) {
+    look_again_alone(w, now);
     return false;
   }
   for (; w.claim_from < w.segments.size(); ++w.claim_from) {
@@ -145,9 +151,11 @@ bool Scheduler::find_claim(Wanted& w, Time now) {
 }
 
 // The others that share the claims of the blob with this node.
-std::vector<NodeId> Scheduler::claimants(const Wanted& w) const {
+const std::vector<NodeId>& Scheduler::claimants(const Wanted& w) const {
+  static const std::vector<NodeId> nobody;
   const bool together = w.shared && w.policy != SourcePolicy::origin_only;
-  return together ? w.catalogue.wanters() : std::vector<NodeId>{};
+  if (!together) return nobody;
+  return w.circle.on() ? w.circle.claimants() : w.catalogue.wanters();
 }
 
 // Pieces in one slice at most, when so many nodes share the blob.
@@ -180,6 +188,7 @@ void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count,
   slice.helps = helps;
   slices_[id] = slice;
   segment.fetching |= mask;
+  w.used_until = std::max(w.used_until, to_int(index) + 1);
   segment.claim_changed = true;
   telling_.insert(key);
   out_.push_back(act::FetchSlice{id, key, static_cast<PieceIndex>(first), count});
@@ -412,8 +421,12 @@ void Scheduler::refresh_claims(Time now) {
   }
   for (const auto& [key, pieces] : moving) {
     const Wanted& w = wanted_.at(key.blob);
-    const PieceMask told = pieces | w.segments[to_int(key.index)].untold;
-    if (told != 0) tell_wanters(w, msg::Claim{key.blob, key.index, told});
+    Segment& segment = *find(key);
+    const PieceMask told = pieces | segment.untold;
+    // In a circle the claim of a segment changes several times a second and needs no repetition then.
+    if (w.circle.on() && now - segment.claim_told < limits_.claim_refresh) continue;
+    segment.claim_told = now;
+    if (told != 0) tell_claimants(w, msg::Claim{key.blob, key.index, told});
   }
   last_refresh_ = now;
   wake(now + limits_.claim_refresh);
@@ -445,7 +458,7 @@ void Scheduler::on_piece_fetched(const SegmentKey& key, PieceIndex piece, const 
   const NodeId teller = segment->told_by[at(piece)];
   const bool was_told = !segment->hashes[at(piece)].is_zero() && teller != self_ && teller != NodeId{};
   const bool lied = was_told && segment->hashes[at(piece)] != hash && (segment->vouched & bit) != 0;
-  segment->hashes[at(piece)] = hash;
+  segment->hashes.set(at(piece), hash);
   segment->told_by[at(piece)] = self_;
   segment->vouched &= ~bit;
   segment->known |= bit;
@@ -454,6 +467,7 @@ void Scheduler::on_piece_fetched(const SegmentKey& key, PieceIndex piece, const 
   if (w->contest == std::pair(key.index, piece)) w->contest.reset();
   segment->untold |= bit;
   telling_.insert(key);
+  if (w->circle.on() && segment->known == w->geometry.all_pieces(key.index)) listing_.insert(key);
   add_piece(*w, key.index, piece, now);
   drop_useless_slices(*w, key.index, now);
   touch(*w, key.index);

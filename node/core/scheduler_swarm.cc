@@ -1,4 +1,5 @@
 // Segments that come from neighbours: asking for hashes, loading torrents, connecting, giving up.
+#include "node/core/piece_bits.h"
 #include "node/core/scheduler.h"
 #include "node/core/slice_choice.h"
 
@@ -13,8 +14,9 @@ namespace shoal {
 PieceMask Scheduler::from_neighbours(const Wanted& w, SegmentIndex index, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
   if (!w.shared || w.policy == SourcePolicy::origin_only || now < segment.swarm_after) return 0;
-  const PieceMask there =
+  PieceMask there =
       segment.from_origin ? w.catalogue.available_from_wanters(index) : w.catalogue.available(index);
+  if (segment.spread) there = w.geometry.all_pieces(index);
   PieceMask pieces = there & ~segment.suspect & ~(segment.doubted & ~segment.known);
   if (!w.catalogue.any_holder(index)) pieces &= segment.known;
   return pieces;
@@ -23,6 +25,7 @@ PieceMask Scheduler::from_neighbours(const Wanted& w, SegmentIndex index, Time n
 bool Scheduler::room_to_load() const {
   if (static_cast<int>(loaded_.size()) >= limits_.loaded_segments) return false;
   if (loaded_.size() < 2) return true;
+  if (loaded_.size() < limits_.loaded_in_circle && wanted_.at(loaded_.begin()->blob).circle.on()) return true;
   std::uint64_t bytes = 0;
   for (const SegmentKey& key : loaded_) {
     const Wanted& w = wanted_.at(key.blob);
@@ -40,9 +43,10 @@ bool Scheduler::others_need(const Wanted& w, SegmentIndex index) const {
 
 bool Scheduler::leaves_holders(const Wanted& w, SegmentIndex index) const {
   const std::size_t holders = w.catalogue.holders(index).size();
+  if (holders == 0 || !w.circle.claims()) return true;
   const SegmentKey key{w.id, index};
   std::size_t before = 0;  // fetching nodes that come first
-  for (const NodeId node : w.catalogue.wanters()) {
+  for (const NodeId node : w.circle.on() ? w.circle.claimants() : w.catalogue.wanters()) {
     if (!w.catalogue.has_segment(node, index) && !claim_beats(self_, node, key)) ++before;
   }
   return before >= static_cast<std::size_t>(limits_.fetchers_per_holder) * holders;
@@ -58,6 +62,7 @@ bool Scheduler::may_connect(const Wanted& w, SegmentIndex index, NodeId node) co
 bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
   Segment& segment = w.segments[to_int(index)];
   if (segment.phase == Phase::asking) check_asking(w, index, now);
+  if (segment.lists && !segment.lists->heard.empty()) believe_lone_list(w, index, now);
   if (segment.phase != Phase::open) return true;
   const PieceMask all = w.geometry.all_pieces(index);
   const PieceMask missing = all & ~segment.have;
@@ -66,6 +71,13 @@ bool Scheduler::plan_swarm(Wanted& w, SegmentIndex index, Time now) {
     // Own slices will bring the hashes that are not known yet.
     if ((segment.known | segment.fetching) == all) return true;
     if (now < segment.ask_after) return true;  // an alarm is set
+    if (!w.circle.claims() && now - w.fed_at < limits_.ask_patience) {
+      // Mates pass the list on; holders are asked by few, so that one seed of a thousand nodes is not
+      // overrun.
+      segment.ask_after = w.fed_at + limits_.ask_patience;
+      alarm(w, index, segment.ask_after);
+      return true;
+    }
   }
   if (!room_to_load() && !others_need(w, index) && !readers_need(w, index)) return false;
   if (segment.known == all) {
@@ -86,6 +98,10 @@ void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
   }
   const Duration still = now - segment.since;
   // Large pieces over a slow link take long each: as long as other bytes arrive, be more patient.
+  if (segment.spread && w.circle.claims() && still >= limits_.stall_patience / 2) {
+    segment.spread = false;  // whoever had the last piece may be gone
+    touch(w, index);
+  }
   if ((still >= limits_.stall_patience && now - last_swarm_bytes_ >= limits_.stall_patience) ||
       still >= 4 * limits_.stall_patience) {
     unload(w, index);
@@ -145,6 +161,7 @@ void Scheduler::ask_holders(Wanted& w, SegmentIndex index, Time now) {
       static_cast<std::size_t>(std::max(0, limits_.ask_fanout - static_cast<int>(segment.asked.size())));
   holders = choose_holders(holders, SegmentKey{w.id, index}, wanted,
                            [&](NodeId n) { return neighbours_.at(n).free_capacity; });
+  w.used_until = std::max(w.used_until, to_int(index) + 1);
   for (const NodeId node : holders) {
     segment.asked.insert(node);
     out_.push_back(act::Tell{node, msg::AskSegment{w.id, index}});
@@ -179,9 +196,15 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
     if (!segment.asked.contains(node)) ++segment.dials;
     connect_to.push_back(node);
   }
-  out_.push_back(act::LoadSegment{key, segment.have, segment.hashes, std::move(connect_to)});
-  tell_wanters(w, msg::SegmentOpen{w.id, index});
-  if (!segment.leaves_holders) ask_holders(w, index, now);
+  out_.push_back(act::LoadSegment{key, segment.have, segment.hashes.list(), std::move(connect_to)});
+  w.used_until = std::max(w.used_until, to_int(index) + 1);
+  if (w.circle.on()) {
+    pass_list(w, index, true);
+  } else {
+    tell_mates(w, msg::SegmentOpen{w.id, index});
+  }
+  // In a circle mates have it open, too; holders are asked when these do not bring it.
+  if (!segment.leaves_holders && !(w.circle.on() && segment.dials > 0)) ask_holders(w, index, now);
   wake(now + limits_.nudge);
 }
 
@@ -196,18 +219,24 @@ void Scheduler::unload(Wanted& w, SegmentIndex index) {
 }
 
 void Scheduler::on_piece_received(const SegmentKey& key, PieceIndex piece, Time now) {
+  on_pieces_received(key, mask_of(piece), now);
+}
+
+void Scheduler::on_pieces_received(const SegmentKey& key, PieceMask pieces, Time now) {
   last_swarm_bytes_ = now;
   Wanted* w = find(key.blob);
   Segment* segment = find(key);
+  if (segment == nullptr) return;
+  w->fed_at = now;
   // A piece that came under suspicion while it was on its way does not count.
-  if (segment == nullptr || (segment->have & mask_of(piece)) != 0 ||
-      (segment->known & ~segment->suspect & mask_of(piece)) == 0) {
-    return;
-  }
+  pieces &= segment->known & ~segment->suspect & ~segment->have;
+  if (pieces == 0) return;
   // The torrent may have been unloaded while the piece was on its way.
-  if ((segment->fetching & mask_of(piece)) != 0) forget_fetching(key, piece);
+  if (const PieceMask fetching = segment->fetching & pieces; fetching != 0) {
+    for_each_piece(fetching, [&](PieceIndex piece) { forget_fetching(key, piece); });
+  }
   // A later node may ask for a half-swapped segment: what came from the swarm counts as told, not as untold.
-  add_piece(*w, key.index, piece, now);
+  add_pieces(*w, key.index, pieces, now);
 }
 
 void Scheduler::on_swarm_bytes(std::uint64_t bytes, Time now) {

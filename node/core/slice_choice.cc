@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 namespace shoal {
@@ -38,6 +39,12 @@ Standing standing(NodeId self, std::span<const NodeId> participants) {
 }
 
 }  // namespace
+
+std::uint64_t node_hash(NodeId node, std::uint64_t salt) {
+  std::uint64_t words[2] = {};
+  std::memcpy(words, node.bytes.data(), sizeof words);
+  return mix(mix(mix(salt) ^ words[0]) ^ words[1]);
+}
 
 std::optional<PieceRun> first_run(PieceMask free, int longest) {
   if (free == 0 || longest <= 0) return std::nullopt;

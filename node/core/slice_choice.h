@@ -19,6 +19,9 @@ struct PieceRun {
   bool operator==(const PieceRun&) const = default;
 };
 
+// A number that any node computes alike for a node and a purpose; every bit depends on every bit.
+[[nodiscard]] std::uint64_t node_hash(NodeId node, std::uint64_t salt);
+
 // The first run of set bits, at most `longest` pieces. A run is one Range request.
 [[nodiscard]] std::optional<PieceRun> first_run(PieceMask free, int longest);
 

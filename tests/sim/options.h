@@ -4,7 +4,9 @@
 
 #include "node/core/geometry.h"
 #include "node/core/scheduler.h"
+#include "tests/sim/random.h"
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -35,6 +37,7 @@ struct Options {
 
   double wan_bytes_per_s = 100 * kMbit;  // of the whole site
   double lan_bytes_per_s = 400 * kMbit;  // of each node, each way
+  double lan_max_bytes_per_s = 0;        // above 0: each node's link is drawn between the two
   // One origin connection is as fast as this at most, drawn anew for each connection.
   double connection_min_bytes_per_s = 10 * kMbit;
   double connection_max_bytes_per_s = 100 * kMbit;
@@ -45,10 +48,14 @@ struct Options {
   double torrent_connect_max_s = 0.060;
   double turn_s = 0.001;            // a node's loop gathers facts for so long
   double hash_bytes_per_s = 500e6;  // hashing and writing a piece
-  double start_spread_s = 0.050;    // nodes begin their pull within so long
+  // A piece that is requested already is requested of a second neighbour while fewer than so many are under
+  // way from that one.
+  int end_requests = 2;
+  double start_spread_s = 0.050;  // nodes begin their pull within so long
 
   int seeds = 0;                     // the first so many nodes hold everything already
   double stagger_s = 0;              // node i begins its pull i times so long later
+  double deaths_per_minute = 0;      // the part of the machines that is switched off, at drawn times
   std::vector<NodeEvent> killed;     // the machine is switched off
   std::vector<NodeEvent> restarted;  // kill -9, and back 3 s later with what was durable
   std::vector<NodeEvent> hung;       // heartbeats go on, origin bytes stop
@@ -65,6 +72,8 @@ struct Options {
   double origin_wrong = 0;  // wrong bytes of the right length
   double faults_until_s = 0;
 
+  // Above 0: the large model (large_site.h), which advances by so many seconds at a time.
+  double round_s = 0;
   double deadline_s = 3600;          // everyone who lives must be done by then
   double wan_factor_max = 1e9;       // checked: WAN bytes / size
   double time_factor_max = 1e9;      // checked: time / T_min
@@ -76,5 +85,15 @@ struct Options {
   bool byte_liars_are_known = true;  // false: the checker takes them for honest and must report their bans
   Scheduler::Limits limits;
 };
+
+// One node's link, and when it is switched off (seconds; past every deadline: never).
+[[nodiscard]] inline double draw_lan(const Options& options, Random& random) {
+  if (options.lan_max_bytes_per_s <= 0) return options.lan_bytes_per_s;
+  return random.log_between(options.lan_bytes_per_s, options.lan_max_bytes_per_s);
+}
+[[nodiscard]] inline double draw_death(const Options& options, Random& random) {
+  if (options.deaths_per_minute <= 0) return 1e12;
+  return -std::log(1 - random.unit()) * 60 / options.deaths_per_minute;
+}
 
 }  // namespace shoal::sim

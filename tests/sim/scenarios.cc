@@ -51,6 +51,43 @@ std::vector<Options> named_scenarios() {
   return all;
 }
 
+std::vector<Options> large_scenarios() {
+  std::vector<Options> all;
+  for (const int nodes : {10, 100}) {
+    Options o;
+    o.name = "unequal_" + std::to_string(nodes);
+    o.nodes = nodes;
+    o.size = (nodes == 10 ? 2048 : 256) * kMiB;
+    if (nodes == 100) o.files = 1;  // so that the same 32 nodes fetch all of it
+    o.lan_bytes_per_s = 150 * kMbit;
+    o.lan_max_bytes_per_s = 1000 * kMbit;
+    o.deaths_per_minute = 0.01;
+    o.start_spread_s = 1;
+    o.time_factor_max = 1.15;
+    o.wan_factor_max = 1.05;
+    all.push_back(o);
+  }
+  for (const int nodes : {10, 100, 1000}) {
+    Options o;
+    o.name = "large_" + std::to_string(nodes);
+    o.nodes = nodes;
+    o.files = 1;
+    o.size = 1024 * kGiB;
+    o.wan_bytes_per_s = 10'000 * kMbit;
+    o.lan_bytes_per_s = 15'000 * kMbit;
+    o.lan_max_bytes_per_s = 100'000 * kMbit;
+    o.connection_min_bytes_per_s = 100 * kMbit;
+    o.connection_max_bytes_per_s = 1000 * kMbit;
+    o.deaths_per_minute = 0.01;
+    o.round_s = 0.2;
+    o.start_spread_s = 3;
+    o.time_factor_max = 1.15;
+    o.wan_factor_max = 1.05;
+    all.push_back(o);
+  }
+  return all;
+}
+
 Options drawn_scenario(std::uint64_t rng_seed) {
   Random random(rng_seed * 7919 + 1);
   Options o;

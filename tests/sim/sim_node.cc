@@ -2,6 +2,7 @@
 #include "tests/sim/sim_node.h"
 
 #include "node/core/piece_bits.h"
+#include "tests/sim/content.h"
 #include "tests/sim/sim_node_later.h"
 
 #include <algorithm>
@@ -76,7 +77,7 @@ void SimNode::hold_everything() {
       const auto index = static_cast<SegmentIndex>(i);
       d.have[i] = d.geometry.all_pieces(index);
       for_each_piece(d.have[i], [&](PieceIndex p) {
-        d.hashes[i][at(p)] = site_.hash_of({blob, index}, p, 0);
+        d.hashes[i][at(p)] = hash_of_content({blob, index}, p, 0);
       });
     }
     d.held = true;

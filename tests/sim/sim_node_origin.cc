@@ -1,5 +1,6 @@
 // A node's requests to the origin: connections, bytes, faults.
 #include "node/core/piece_bits.h"
+#include "tests/sim/content.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/sim_node_later.h"
 
@@ -100,7 +101,7 @@ double SimNode::on_piece_arrived(FetchId id) {
   if (site_.faults_on() && random_.chance(site_.options().origin_wrong)) content = 555;
   later(length / site_.options().hash_bytes_per_s, [this, key, piece, content] {
     Disk& landed = disk(key.blob);
-    const Hash256 hash = site_.hash_of(key, piece, content);
+    const Hash256 hash = hash_of_content(key, piece, content);
     if ((landed.have[to_int(key.index)] & mask_of(piece)) == 0) {
       landed.have[to_int(key.index)] |= mask_of(piece);
       landed.content[to_int(key.index)][at(piece)] = content;

@@ -1,5 +1,6 @@
 // A node's torrents: who is connected, which piece is requested of whom.
 #include "node/core/piece_bits.h"
+#include "tests/sim/content.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/sim_node_later.h"
 
@@ -137,6 +138,7 @@ void SimNode::request_from(NodeId from) {
       PieceMask fresh = want & ~requested;
       int rank = static_cast<int>(turn_of);
       if (fresh == 0) {
+        if (incoming_[from].size() >= static_cast<std::size_t>(site_.options().end_requests)) continue;
         for_each_piece(want, [&](PieceIndex p) {
           const auto& senders = mine->second.requested.at(to_int(p));
           if (senders.size() == 1 && !senders.contains(from)) fresh |= mask_of(p);
@@ -202,7 +204,7 @@ void SimNode::on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece) 
     const auto torrent = torrents_.find(key);
     if (torrent == torrents_.end()) return;
     torrent->second.requested.erase(to_int(piece));
-    const Hash256 hash = site_.hash_of(key, piece, content);
+    const Hash256 hash = hash_of_content(key, piece, content);
     const Time now = site_.events().now();
     if (site_.options().pieces_checked && hash != torrent->second.hashes[at(piece)]) {
       scheduler_->on_bad_piece(key, piece, {from}, now);

@@ -1,6 +1,8 @@
 #include "tests/sim/site.h"
 
 #include "node/core/piece_bits.h"
+#include "tests/sim/content.h"
+#include "tests/sim/large_site.h"
 #include "tests/sim/sim_node.h"
 
 #include <algorithm>
@@ -18,10 +20,6 @@ Duration to_duration(double s) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
 }
 
-std::uint64_t mix(std::uint64_t x) {
-  return Random(x).next();
-}
-
 bool names(const std::vector<NodeEvent>& events, int index) {
   return std::ranges::any_of(events, [&](const NodeEvent& e) { return e.node == index; });
 }
@@ -36,14 +34,7 @@ Site::Site(Options options) : options_(std::move(options)), flows_(events_), ran
   wan_ = flows_.add_link(options_.wan_bytes_per_s);
   start_ = events_.now() + to_duration(kWarmUp);
   const auto add_blob = [&](std::uint64_t size) {
-    BlobId blob;
-    blob.size = size;
-    const std::uint64_t a = random_.next();
-    for (std::size_t i = 0; i < 4; ++i) {
-      const std::uint64_t word = mix(a + i);
-      std::memcpy(blob.digest.data() + 8 * i, &word, 8);
-    }
-    blobs_.push_back(blob);
+    blobs_.push_back(draw_blob(random_, size));
     report_.size += size;
   };
   for (int i = 0; i < options_.small_files; ++i) add_blob(1 * kKiB + random_.below(63 * kKiB));
@@ -53,10 +44,11 @@ Site::Site(Options options) : options_(std::move(options)), flows_(events_), ran
     NodeId id;
     const std::uint64_t word = random_.next();
     std::memcpy(id.bytes.data(), &word, 8);
-    double lan = options_.lan_bytes_per_s;
+    double lan = draw_lan(options_, random_);
     for (const SlowNode& slow : options_.slow) {
       if (slow.node == i) lan /= slow.factor;
     }
+    lan_.push_back(lan);
     nodes_.push_back(std::make_unique<SimNode>(*this, i, id, lan));
     index_[id] = i;
   }
@@ -77,19 +69,6 @@ double Site::seconds() const {
 
 bool Site::faults_on() const {
   return seconds() < options_.faults_until_s;
-}
-
-Hash256 Site::hash_of(const SegmentKey& key, PieceIndex piece, std::uint64_t content) const {
-  std::uint64_t word = 0;
-  std::memcpy(&word, key.blob.digest.data(), 8);
-  word = mix(word ^ mix((std::uint64_t{to_int(key.index)} << 32U) +
-                        (static_cast<std::uint64_t>(piece) << 16U) + content));
-  Hash256 hash;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::uint64_t part = mix(word + i) | 1U;
-    std::memcpy(hash.bytes.data() + 8 * i, &part, 8);
-  }
-  return hash;
 }
 
 void Site::send(SimNode& from, NodeId to, Message message) {
@@ -180,7 +159,7 @@ void Site::count_piece(const SegmentKey& key, PieceIndex piece, std::uint64_t by
 }
 
 bool Site::must_finish(int index) const {
-  return !names(options_.killed, index) && !names(options_.hung, index) &&
+  return !names(options_.killed, index) && !dead_.contains(index) && !names(options_.hung, index) &&
          std::ranges::count(options_.hash_liars, index) == 0 &&
          std::ranges::count(options_.byte_liars, index) == 0;
 }
@@ -193,8 +172,19 @@ bool Site::disturbed(int index) const {
 double Site::t_min() const {
   const auto size = static_cast<double>(report_.size);
   const int takers = options_.nodes - options_.seeds;
-  const double up = options_.lan_bytes_per_s * options_.nodes;
-  const double through_lan = size / options_.lan_bytes_per_s;
+  double up = 0;
+  double slowest = options_.lan_bytes_per_s;
+  // Nodes that were made slow on purpose have a bound of their own; drawn links belong to the site.
+  if (options_.lan_max_bytes_per_s > 0) {
+    slowest = options_.lan_max_bytes_per_s;
+    for (int i = 0; i < options_.nodes; ++i) {
+      up += lan_[static_cast<std::size_t>(i)];
+      if (must_finish(i)) slowest = std::min(slowest, lan_[static_cast<std::size_t>(i)]);
+    }
+  } else {
+    up = options_.lan_bytes_per_s * options_.nodes;
+  }
+  const double through_lan = size / slowest;
   if (options_.seeds > 0) return std::max(through_lan, takers * size / up);
   if (takers == 1) return size / std::min(options_.wan_bytes_per_s, options_.lan_bytes_per_s);
   return std::max(
@@ -236,6 +226,15 @@ Report Site::run() {
     events_.at(start_ + to_duration(wait), [n = node.get()] { n->begin_pull(); });
   }
   schedule_fate();
+  for (int i = options_.seeds; i < options_.nodes; ++i) {
+    const double dies = draw_death(options_, random_);
+    if (dies >= options_.deadline_s) continue;
+    events_.at(start_ + to_duration(dies), [this, i] {
+      dead_.insert(i);
+      ++report_.deaths;
+      nodes_[static_cast<std::size_t>(i)]->die();
+    });
+  }
   check_claims();
   const auto all_done = [&] {
     return std::ranges::all_of(nodes_, [&](const auto& n) {
@@ -273,6 +272,11 @@ Report Site::run() {
               " times the least possible time");
   }
   return report_;
+}
+
+Report run_site(const Options& options) {
+  if (options.round_s > 0) return run_large_site(options);
+  return Site(options).run();
 }
 
 }  // namespace shoal::sim

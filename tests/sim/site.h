@@ -13,6 +13,7 @@
 #include "tests/sim/flow_network.h"
 #include "tests/sim/options.h"
 #include "tests/sim/random.h"
+#include "tests/sim/report.h"
 
 #include <cstdint>
 #include <map>
@@ -24,29 +25,6 @@
 namespace shoal::sim {
 
 class SimNode;
-
-struct Report {
-  std::vector<std::string> violations;  // what may never happen, and did
-  std::vector<double> finished_s;       // per node, since its own pull began; below 0: not finished
-  double last_s = 0;                    // the last node that had to finish, since the first pull
-  double undisturbed_last_s = 0;        // the same without slow, killed, restarted, hung and lying nodes
-  double t_min_s = 0;
-  std::uint64_t size = 0;
-  std::uint64_t wan_bytes = 0;
-  std::uint64_t cut_bytes = 0;    // of the origin's: parts of pieces that were thrown away
-  std::uint64_t twice_bytes = 0;  // of the origin's: pieces that some node had fetched before
-  std::uint64_t lan_bytes = 0;
-  std::uint64_t messages = 0;
-  std::uint64_t bans = 0;
-  std::vector<std::uint64_t> fetched;  // origin bytes per node
-  std::vector<std::uint64_t> served;   // bytes sent to neighbours per node
-  std::uint64_t decides = 0;
-  std::uint64_t events = 0;
-  [[nodiscard]] double time_factor() const { return t_min_s > 0 ? last_s / t_min_s : 0; }
-  [[nodiscard]] double wan_factor() const {
-    return size > 0 ? static_cast<double>(wan_bytes) / static_cast<double>(size) : 0;
-  }
-};
 
 class Site {
  public:
@@ -63,7 +41,6 @@ class Site {
   [[nodiscard]] SimNode* node(NodeId id);
   [[nodiscard]] const std::vector<std::unique_ptr<SimNode>>& nodes() const { return nodes_; }
   [[nodiscard]] const std::vector<BlobId>& blobs() const { return blobs_; }
-  [[nodiscard]] Hash256 hash_of(const SegmentKey& key, PieceIndex piece, std::uint64_t content) const;
   void send(SimNode& from, NodeId to, Message message);
   void violation(std::string text);
   void on_node_done(SimNode& node);
@@ -97,9 +74,14 @@ class Site {
   std::map<SegmentKey, std::map<int, std::pair<PieceMask, Time>>> fetching_;
   std::map<SegmentKey, PieceMask> fetched_;
   std::set<std::string> seen_;
+  std::vector<double> lan_;
+  std::set<int> dead_;  // by deaths_per_minute
   double wan_bytes_ = 0;
   double lan_bytes_ = 0;
   Report report_;
 };
+
+// One run of what the options say, by the model they ask for.
+[[nodiscard]] Report run_site(const Options& options);
 
 }  // namespace shoal::sim

@@ -3,6 +3,7 @@
 //   simulate                          the named scenarios
 //   simulate --scenario cold_8_files [--runs 3] [--KEY VALUE]...
 //   simulate --nodes 8 --size 256MiB --files 8 --wan 100Mbit --lan 400Mbit --rng-seed 1 ...
+//   simulate --large                  unequal links and deaths: up to 1,000 nodes and a terabyte
 //   simulate --drawn 1..300           small sites with weather of their own
 //
 // Exit status: 0 all checks held, 1 a check failed, 2 wrong usage.
@@ -11,9 +12,10 @@
 #include "tests/sim/site.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -22,17 +24,16 @@ namespace {
 using shoal::sim::Options;
 
 bool run_one(const Options& options, bool verbose) {
-  const auto began = std::chrono::steady_clock::now();
-  shoal::sim::Site site(options);
-  const shoal::sim::Report report = site.run();
-  const double cpu = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  const std::clock_t began = std::clock();
+  const shoal::sim::Report report = shoal::sim::run_site(options);
+  const double cpu = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
   std::printf("%-26s %5d %8.2f %8.2f %7.3f %8.2f %7.3f %6llu %9llu %7.2f%s\n", options.name.c_str(),
               options.nodes, report.t_min_s, report.last_s, report.time_factor(), report.undisturbed_last_s,
               report.wan_factor(), static_cast<unsigned long long>(report.bans),
               static_cast<unsigned long long>(report.messages), cpu,
               report.violations.empty() ? "" : "  FAILED");
   if (verbose) {
-    for (std::size_t i = 0; i < report.finished_s.size(); ++i) {
+    for (std::size_t i = 0; i < report.finished_s.size() && report.finished_s.size() <= 100; ++i) {
       std::printf(
           "    node %2zu: %8.2f s after its pull began, %8.2f MiB from the origin, %8.2f MiB to neighbours\n",
           i, report.finished_s[i], static_cast<double>(report.fetched[i]) / static_cast<double>(shoal::kMiB),
@@ -43,9 +44,9 @@ bool run_one(const Options& options, bool verbose) {
         "before\n",
         static_cast<double>(report.cut_bytes) / static_cast<double>(report.size),
         static_cast<double>(report.twice_bytes) / static_cast<double>(report.size));
-    std::printf("    %llu decisions, %llu events, LAN bytes / size %.3f\n",
+    std::printf("    %llu decisions, %llu events, %d deaths, LAN bytes / size %.3f\n",
                 static_cast<unsigned long long>(report.decides),
-                static_cast<unsigned long long>(report.events),
+                static_cast<unsigned long long>(report.events), report.deaths,
                 static_cast<double>(report.lan_bytes) / static_cast<double>(report.size));
   }
   for (const std::string& violation : report.violations) std::printf("    %s\n", violation.c_str());
@@ -75,9 +76,11 @@ int main(int argc, char** argv) {
     return value;
   };
   if (std::erase(arguments, "--verbose") > 0) verbose = true;
+  const bool large = std::erase(arguments, "--large") > 0;
   if (std::erase(arguments, "--help") > 0) {
-    std::cout << "simulate [--scenario NAME] [--runs N] [--drawn A..B] [--verbose] [--KEY VALUE]...\n"
-              << shoal::sim::usage();
+    std::cout
+        << "simulate [--scenario NAME] [--large] [--runs N] [--drawn A..B] [--verbose] [--KEY VALUE]...\n"
+        << shoal::sim::usage();
     return 0;
   }
   scenario = take("--scenario");
@@ -93,11 +96,13 @@ int main(int argc, char** argv) {
                           ? first
                           : static_cast<std::uint64_t>(shoal::sim::parse_quantity(drawn.substr(dots + 2)));
     for (std::uint64_t i = first; i <= last; ++i) all.push_back(shoal::sim::drawn_scenario(i));
-  } else if (scenario.empty() && !arguments.empty()) {
+  } else if (scenario.empty() && !large && !arguments.empty()) {
     all.emplace_back();
   } else {
-    for (const Options& o : shoal::sim::named_scenarios()) {
-      if (scenario.empty() || scenario == o.name) all.push_back(o);
+    std::vector<Options> known = shoal::sim::large_scenarios();
+    if (!large) std::ranges::copy(shoal::sim::named_scenarios(), std::back_inserter(known));
+    for (const Options& o : known) {
+      if (scenario == o.name || (scenario.empty() && (large || o.deaths_per_minute <= 0))) all.push_back(o);
     }
     if (all.empty()) {
       std::cerr << "there is no scenario " << scenario << "\n";

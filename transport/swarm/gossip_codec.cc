@@ -33,6 +33,7 @@ enum class Type : std::uint8_t {
   listing = 17,
   ask_keep = 20,
   keep = 21,
+  segment_hashes = 22,
   revocations = 30,
 };
 
@@ -126,6 +127,12 @@ void put_body(ByteWriter& w, const msg::Pieces& m) {
   }
   w.u64(pieces);
   for (std::size_t i = 0; i < count; ++i) w.bytes(m.hashes[i].bytes);
+}
+
+void put_body(ByteWriter& w, const msg::SegmentHashes& m) {
+  put_segment(w, m.blob, m.segment);
+  w.u8(m.open ? 1 : 0);
+  for (const Hash256& hash : m.hashes.list()) w.bytes(hash.bytes);
 }
 
 void put_body(ByteWriter& w, const msg::Claim& m) {
@@ -230,6 +237,9 @@ constexpr Type type_of(const msg::Keep*) {
 }
 constexpr Type type_of(const msg::Revocations*) {
   return Type::revocations;
+}
+constexpr Type type_of(const msg::SegmentHashes*) {
+  return Type::segment_hashes;
 }
 
 // ---------------------------------------------------------------- reading
@@ -375,6 +385,21 @@ msg::Pieces get(ByteReader& r, const msg::Pieces*) {
     // libtorrent takes a zero hash for one that is not set.
     if (r.ok() && hash.is_zero()) r.refuse("zero piece hash");
   }
+  return m;
+}
+
+msg::SegmentHashes get(ByteReader& r, const msg::SegmentHashes*) {
+  auto m = get_segment_message<msg::SegmentHashes>(r);
+  m.open = (r.u8() & 1U) != 0;
+  if (!r.ok()) return m;
+  const auto count = static_cast<std::size_t>(Geometry(m.blob.size).piece_count(m.segment));
+  if (!r.fits(count, sizeof(Hash256))) return m;
+  std::vector<Hash256> hashes(count);
+  for (auto& hash : hashes) {
+    r.bytes(hash.bytes);
+    if (r.ok() && hash.is_zero()) r.refuse("zero piece hash");
+  }
+  m.hashes = PieceHashes(std::move(hashes));
   return m;
 }
 

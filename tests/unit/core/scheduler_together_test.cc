@@ -334,6 +334,23 @@ TEST(Warm, AHolderThatDoesNotAnswerIsGivenUp) {
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(1ms)), Not(IsEmpty()));
 }
 
+TEST(Together, WhatOneClaimedThatWantsItNoMoreIsClaimedAtOnce) {
+  for (const bool goes : {false, true}) {
+    SchedulerUnderTest t;
+    t.want(kBlob);
+    joins(t, kA);
+    t.tell(kA, msg::Claim{kBlob, SegmentIndex{0}, kAll});
+    (void)t.turn();
+    ASSERT_THAT(all_of<act::FetchSlice>(t.turn_after(1s)), IsEmpty());
+    if (goes) {
+      t.scheduler.on_neighbour_down(kA, t.now);
+    } else {
+      t.tell(kA, msg::Unwant{{kBlob}});
+    }
+    EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), testing::Not(IsEmpty()));
+  }
+}
+
 TEST(Warm, UnwantUnloads) {
   SchedulerUnderTest t;
   t.up(kA);

@@ -51,6 +51,7 @@ std::vector<Message> one_of_each() {
       msg::Listing{Hash256{filled<32>(4)}, msg::ListingState::have, 1000, 998, {std::byte{7}, std::byte{9}}},
       msg::AskKeep{{config(300), config(4)}},
       msg::Keep{{config(300)}},
+      msg::SegmentHashes{big, SegmentIndex{9}, true, PieceHashes(std::vector(64, Hash256{filled<32>(5)}))},
       msg::Revocations{{std::byte{0x30}, std::byte{0}}},
   };
 }
@@ -200,6 +201,10 @@ TEST(GossipCodec, ValuesThatMakeNoSenseAreInvalid) {
   EXPECT_FALSE(decodes_cleanly(encode(msg::AskBlob{weights(kMaxBlobSize + 1)})));
   EXPECT_FALSE(decodes_cleanly(encode(msg::Claim{config(300), SegmentIndex{0}, 2})));  // it has one piece
   EXPECT_FALSE(decodes_cleanly(encode(msg::Pieces{big, SegmentIndex{0}, 1, {Hash256{}}})));
+  EXPECT_FALSE(decodes_cleanly(
+      encode(msg::SegmentHashes{big, SegmentIndex{0}, false, PieceHashes(std::vector<Hash256>(64))})));
+  EXPECT_FALSE(decodes_cleanly(encode(msg::SegmentHashes{
+      big, SegmentIndex{0}, false, PieceHashes(std::vector(63, Hash256{filled<32>(5)}))})));
   EXPECT_FALSE(decodes_cleanly(
       encode(msg::BlobBytes{config(kSmallBlobMax + 1), std::vector<std::byte>(kSmallBlobMax + 1)})));
   DeviceLoad overload;
