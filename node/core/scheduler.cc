@@ -297,6 +297,7 @@ std::vector<Action> Scheduler::decide(Time now) {
   touched_ = false;
   plan_small_blobs(now);
   plan_large_blobs(now);
+  fetch_settled(now);
   give_up_slow_connections(now);
   if (!rests(now)) help_overdue(now);
   plan_claims(now);
@@ -305,7 +306,7 @@ std::vector<Action> Scheduler::decide(Time now) {
     help_own_slices(now);
     help_neighbours(now);
   }
-  pace_.on_active(active_slices(), now);
+  pace_.on_active(requests(), now);
   refresh_claims(now);
   flush(now);
   if (touched_) wake(now);

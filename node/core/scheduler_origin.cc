@@ -27,6 +27,11 @@ int Scheduler::active_slices() const {
   return static_cast<int>(std::ranges::count_if(slices_, [](const auto& s) { return !s.second.fetched; }));
 }
 
+int Scheduler::requests() const {
+  return static_cast<int>(
+      std::ranges::count_if(slices_, [](const auto& s) { return !s.second.fetched && !s.second.settling; }));
+}
+
 // --- claims ---
 
 PieceMask Scheduler::claimable(const Wanted& w, SegmentIndex index, Time now) const {
@@ -75,13 +80,15 @@ void Scheduler::plan_claims(Time now) {
                       longest_slice(w, others.size() + 1));
       if (run) key = segments[i];
     }
+    Begin begin = Begin::at_once;
     if (!run) {
+      begin = Begin::when_settled;
       const auto others = claimants(front);
       run = run_of_others(claimable(front, key.index, now), self_, others,
                           front.geometry.piece_count(key.index), longest_slice(front, others.size() + 1));
     }
     if (!run) return;
-    start_slice(*find(key.blob), key.index, run->first, run->count, std::nullopt, now);
+    start_slice(*find(key.blob), key.index, run->first, run->count, std::nullopt, now, begin);
   }
 }
 
@@ -172,26 +179,52 @@ int Scheduler::longest_slice(const Wanted& w, std::size_t nodes) const {
 }
 
 void Scheduler::start_slice(Wanted& w, SegmentIndex index, int first, int count, std::optional<NodeId> helps,
-                            Time now) {
+                            Time now, Begin begin) {
   const SegmentKey key{w.id, index};
   Segment& segment = w.segments[to_int(index)];
   const PieceMask mask = mask_of_run(first, count);
   if (slices_.empty()) last_refresh_ = now;
   const auto id = static_cast<FetchId>(next_fetch_++);
-  Slice slice;
+  Slice& slice = slices_[id];
   slice.key = key;
   slice.remaining = mask;
   slice.first = first;
   slice.last = first + count - 1;
   slice.length = w.geometry.bytes_in(index, mask);
-  slice.started = slice.last_progress = now;
+  slice.claimed = slice.started = slice.last_progress = now;
   slice.helps = helps;
-  slices_[id] = slice;
   segment.fetching |= mask;
   w.used_until = std::max(w.used_until, to_int(index) + 1);
   segment.claim_changed = true;
   telling_.insert(key);
-  out_.push_back(act::FetchSlice{id, key, static_cast<PieceIndex>(first), count});
+  if (begin == Begin::at_once || limits_.settling == Duration::zero()) {
+    fetch(id, slice, now);
+  } else {
+    slice.settling = true;
+    wake(now + limits_.settling);
+  }
+}
+
+void Scheduler::fetch(FetchId id, Slice& slice, Time now) {
+  slice.settling = false;
+  slice.started = slice.last_progress = now;
+  out_.push_back(
+      act::FetchSlice{id, slice.key, static_cast<PieceIndex>(slice.first), slice.last + 1 - slice.first});
+}
+
+void Scheduler::fetch_settled(Time now) {
+  std::vector<FetchId> needless;
+  for (auto& [id, slice] : slices_) {
+    if (!slice.settling) continue;
+    if (slice.remaining == 0) {
+      needless.push_back(id);
+    } else if (now - slice.claimed >= limits_.settling) {
+      fetch(id, slice, now);
+    } else {
+      wake(slice.claimed + limits_.settling);
+    }
+  }
+  for (const FetchId id : needless) end_slice(id);
 }
 
 // A slice whose connection is far slower than the others ends with the piece in progress; what it leaves is
@@ -201,13 +234,13 @@ void Scheduler::give_up_slow_connections(Time now) {
   double bytes = 0;
   double seconds = 0;
   for (const auto& [id, slice] : slices_) {
-    if (slice.fetched) continue;
+    if (slice.fetched || slice.settling) continue;
     bytes += static_cast<double>(slice.bytes);
     seconds += seconds_between(slice.started, now);
     if (!slice.trimmed) wake(std::max(now + limits_.slow_after / 8, slice.started + limits_.slow_after));
   }
   for (auto& [id, slice] : slices_) {
-    if (slice.fetched || slice.trimmed || slice.helped) continue;
+    if (slice.fetched || slice.settling || slice.trimmed || slice.helped) continue;
     if (slice.bytes < limits_.slow_bytes && now - slice.started < limits_.slow_after) continue;
     const double age = seconds_between(slice.started, now);
     const double others_seconds = seconds - age;
@@ -239,7 +272,7 @@ void Scheduler::help_own_slices(Time now) {
   if (pace_.bytes_per_s() <= 0) return;
   std::vector<std::pair<FetchId, int>> slow;  // with the piece to begin at
   for (const auto& [id, slice] : slices_) {
-    if (slice.fetched || slice.helped || slice.helps || slice.remaining == 0) continue;
+    if (slice.fetched || slice.settling || slice.helped || slice.helps || slice.remaining == 0) continue;
     const Wanted& w = wanted_.at(slice.key.blob);
     if (now < w.origin_after) continue;
     const double age = seconds_between(slice.started, now);
@@ -337,7 +370,7 @@ void Scheduler::settle_claim(Wanted& w, NodeId from, SegmentIndex index, PieceMa
   for (const auto& [id, slice] : slices_) {
     if (slice.key != key || (slice.remaining & claimed) == 0 || slice.fetched) continue;
     const bool lapsed = now - slice.last_progress >= limits_.claim_ttl;
-    const bool crossed = now - slice.started < limits_.crossing;
+    const bool crossed = now - slice.claimed < limits_.crossing;
     if (slice.helps == from) continue;
     if (lapsed || (crossed && !claim_beats(self_, from, key))) lost.push_back(id);
   }
@@ -377,7 +410,8 @@ void Scheduler::forget_fetching(const SegmentKey& key, PieceIndex piece) {
 }
 
 void Scheduler::cancel_slice(FetchId id) {
-  if (!slices_.at(id).fetched) out_.push_back(act::CancelFetch{id});
+  const Slice& slice = slices_.at(id);
+  if (!slice.fetched && !slice.settling) out_.push_back(act::CancelFetch{id});
   end_slice(id);
 }
 

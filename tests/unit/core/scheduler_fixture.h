@@ -41,9 +41,16 @@ inline std::vector<Hash256> hashes_of(int pieces, int variant = 1) {
   return hashes;
 }
 
+// Claims are fetched at once, so that tests need not wait.
+inline Scheduler::Limits unsettled() {
+  Scheduler::Limits limits;
+  limits.settling = Duration::zero();
+  return limits;
+}
+
 class SchedulerUnderTest {
  public:
-  explicit SchedulerUnderTest(NodeId self = node_id(100), Scheduler::Limits limits = {})
+  explicit SchedulerUnderTest(NodeId self = node_id(100), Scheduler::Limits limits = unsettled())
       : scheduler(self, limits) {}
 
   // The actions of one turn.
@@ -119,7 +126,7 @@ inline const BlobId kBlob = blob_of_size(kSize);
 inline const SegmentKey kKey{kBlob, SegmentIndex{0}};
 
 inline Scheduler::Limits with_slices(int slices) {
-  Scheduler::Limits limits;
+  Scheduler::Limits limits = unsettled();
   limits.slices = slices;
   return limits;
 }

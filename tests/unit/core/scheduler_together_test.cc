@@ -1,5 +1,6 @@
 // Several nodes: cold, when they share the origin, and warm, when somebody has the blob. Segments have 16
 // pieces.
+#include "node/core/slice_choice.h"
 #include "tests/unit/core/scheduler_fixture.h"
 
 #include <set>
@@ -214,6 +215,53 @@ TEST(Cold, AnOldClaimOfANeighbourIsHelpedWithItsLastPiece) {
   ASSERT_THAT(helping, SizeIs(1));
   EXPECT_EQ(to_int(helping[0].first), 15);
   EXPECT_EQ(helping[0].count, 1);
+}
+
+// A node that has fetched its own part and now claims some of what is left of the other's.
+class Settling : public testing::Test {
+ protected:
+  void SetUp() override {
+    t.want(kBlob);
+    joins(t, kA);
+    const Time end = t.now + 245ms;  // until then it keeps to its own part
+    while (t.now < end) {
+      for (const auto& slice : all_of<act::FetchSlice>(t.turn_after(5ms))) t.deliver(slice);
+    }
+    for (int wait = 0; wait < 20 && claimed == 0; ++wait) {
+      const auto actions = t.turn_after(1ms);
+      EXPECT_THAT(all_of<act::FetchSlice>(actions), IsEmpty());
+      for (const auto& [to, claim] : told<msg::Claim>(actions)) claimed |= claim.pieces;
+    }
+    ASSERT_NE(claimed & 0x00ff, 0U);
+  }
+
+  static Scheduler::Limits one_slice() {
+    Scheduler::Limits limits;
+    limits.slices = 1;
+    return limits;
+  }
+
+  SchedulerUnderTest t{node_id(100), one_slice()};
+  PieceMask claimed = 0;
+};
+
+TEST_F(Settling, WhatNobodyElseClaimedIsFetched) {
+  EXPECT_EQ(pieces_of(all_of<act::FetchSlice>(t.turn_after(one_slice().settling)), kKey), claimed);
+}
+
+TEST_F(Settling, WhatItsOwnerClaimedInTheSameMomentCostsNoRequest) {
+  const bool gives_way = !claim_beats(node_id(100), kA, kKey);
+  t.tell(kA, msg::Claim{kBlob, SegmentIndex{0}, 0x00ff});
+  auto actions = t.turn();
+  EXPECT_THAT(all_of<act::CancelFetch>(actions), IsEmpty());
+  actions = t.turn_after(one_slice().settling);
+  EXPECT_EQ(pieces_of(all_of<act::FetchSlice>(actions), kKey), gives_way ? 0U : claimed);
+}
+
+TEST_F(Settling, WhatTurnedUpElsewhereIsNotFetched) {
+  t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, 0x00ff, hashes_of(8)});
+  t.turn();
+  EXPECT_EQ(pieces_of(all_of<act::FetchSlice>(t.turn_after(one_slice().settling)), kKey) & claimed, 0U);
 }
 
 TEST(Cold, AStuckClaimThatASegmentWaitsForIsHelpedWhileMoreIsThereToClaim) {
