@@ -287,9 +287,10 @@ Result<void> BlobRecords::reboot_partial(const BlobId& id, const std::string& bo
 Result<std::vector<SegmentRecord>> BlobRecords::masks(const BlobId& id) {
   SqliteConnection& db = db_.reader();
   const auto lock = db.lock();
+  // An index that does not fit its type would be taken for that of another segment, and pieces counted twice.
   auto select = db.prepare(
       "SELECT s.idx, s.written, s.durable FROM blob b JOIN segment s ON s.blob = b.id "
-      "WHERE b.blob_id = ? AND b.size = ? ORDER BY s.idx");
+      "WHERE b.blob_id = ? AND b.size = ? AND s.idx BETWEEN 0 AND 4294967295 ORDER BY s.idx");
   select.bind(id.text()).bind_u64(id.size);
   return select.collect([](const Statement& row) {
     return SegmentRecord{.index = static_cast<SegmentIndex>(row.i64(0)),

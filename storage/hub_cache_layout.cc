@@ -49,6 +49,7 @@ std::optional<RepoRef> parse_repo_folder_name(std::string_view name) {
   const auto type = parse_repo_type(name.substr(0, first));
   if (!type) return std::nullopt;
   std::string id(name.substr(first + 3));
+  if (id.find('/') != std::string::npos) return std::nullopt;  // a repo may have one, a folder's name not
   const auto separator = id.find("--");
   if (separator != std::string::npos) id.replace(separator, 2, "/");
   if (!is_valid_repo_name(id)) return std::nullopt;

@@ -12,6 +12,9 @@ SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
 # The test framework, a download program, and the browser that the status page is tested in (with Node.js and npm where they are).
 SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev chromium aria2)
 
+# The fuzz targets as libFuzzer programs (tools/fuzz); not needed to build or test.
+SHOAL_PACKAGES_FUZZ=(clang libclang-rt-14-dev)
+
 # What shoal is compared with in tools/bench; not needed to build or test it.
 SHOAL_PACKAGES_BENCH=(nginx qbittorrent-nox python3-libtorrent)
 

@@ -58,9 +58,11 @@ Result<Endpoint> to_address(const std::string& value) {
   auto split = split_host_port(value);
   if (!split) return fail(split.error());
   if (split->host == "localhost") split->host = "127.0.0.1";
+  // inet_pton would stop at a NUL and not see what follows.
+  const bool whole = split->host.find('\0') == std::string::npos;
   std::array<unsigned char, 16> bytes{};
-  if (inet_pton(AF_INET, split->host.c_str(), bytes.data()) != 1 &&
-      inet_pton(AF_INET6, split->host.c_str(), bytes.data()) != 1) {
+  if (!whole || (inet_pton(AF_INET, split->host.c_str(), bytes.data()) != 1 &&
+                 inet_pton(AF_INET6, split->host.c_str(), bytes.data()) != 1)) {
     return fail(Code::invalid,
                 "'" + value + "' does not begin with a numeric address, for example 0.0.0.0:8421");
   }

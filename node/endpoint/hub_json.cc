@@ -1,6 +1,7 @@
 #include "node/endpoint/hub_json.h"
 
 #include "node/api/request_target.h"
+#include "node/core/json_depth.h"
 
 #include <algorithm>
 #include <array>
@@ -155,6 +156,7 @@ std::optional<TreePage> tree_page(const RepoListing& listing, std::string_view f
 std::optional<PathsQuestion> read_paths_question(std::string_view content_type, std::string_view body) {
   PathsQuestion question;
   if (content_type.find("json") != std::string_view::npos) {
+    if (nests_deeper_than(body, kJsonNestingMax)) return std::nullopt;
     const Json json = Json::parse(body, nullptr, false);
     if (!json.is_object()) return std::nullopt;
     if (const auto expand = json.find("expand"); expand != json.end()) {
@@ -220,7 +222,7 @@ std::string error_json(std::string_view message) {
 }
 
 std::string without_xet(std::string body) {
-  if (body.find("xet") == std::string::npos) return body;
+  if (body.find("xet") == std::string::npos || nests_deeper_than(body, kJsonNestingMax)) return body;
   Json json = Json::parse(body, nullptr, false);
   if (json.is_discarded()) return body;
   drop_xet(json);

@@ -52,7 +52,8 @@ struct PathsQuestion {
 // {"error": "..."}, as the Hub's API says it.
 [[nodiscard]] std::string error_json(std::string_view message);
 
-// Removes what leads to Xet from an answer of the Hub; text that is no JSON comes back as it was.
+// Removes what leads to Xet from an answer of the Hub; text that is no JSON, or nested deeper than
+// any answer of the Hub (node/core/json_depth.h), comes back as it was.
 [[nodiscard]] std::string without_xet(std::string body);
 
 // The `next` link of a Link header, pointing to `base` ("http://host:port") instead of the Hub; empty when

@@ -1,5 +1,7 @@
 #include "node/endpoint/repo_listing.h"
 
+#include "node/core/json_depth.h"
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -69,7 +71,9 @@ Json to_json(const ListingEntry& entry) {
   return out;
 }
 
-Json parse(std::string_view text) {
+// Discarded: no JSON, or nested deeper than is accepted.
+Json parse(std::string_view text, int nesting_max = kJsonNestingMax) {
+  if (nests_deeper_than(text, nesting_max)) return Json(Json::value_t::discarded);
   return Json::parse(text, nullptr, false);
 }
 
@@ -148,8 +152,9 @@ std::size_t RepoListing::memory() const {
 }
 
 Result<InfoAnswer> read_info(std::string_view json) {
-  Json info = parse(json);
-  if (!info.is_object()) return bad("the description of a repo is no JSON object");
+  // One level less than of a document, which has the description inside.
+  Json info = parse(json, kJsonNestingMax - 1);
+  if (!info.is_object()) return bad("the description of a repo is no JSON object, or nested too deep");
   InfoAnswer answer;
   answer.commit = text_of(info, "sha").value_or("");
   if (!is_commit_id(answer.commit)) return bad("the description of a repo has no commit");

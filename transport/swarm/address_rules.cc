@@ -15,6 +15,8 @@ namespace {
 using Bytes = std::array<std::uint8_t, 16>;
 
 std::optional<Bytes> parse(std::string_view text) {
+  // inet_pton would stop at a NUL and not see what follows.
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string owned(text);
   Bytes bytes{};
   if (inet_pton(AF_INET6, owned.c_str(), bytes.data()) == 1) return bytes;

@@ -27,7 +27,7 @@ TEST(HubCacheLayout, RepoFoldersAndBack) {
 TEST(HubCacheLayout, OtherFoldersAreNoRepos) {
   for (const char* name :
        {"kernels--a--b", "spaces--", ".locks", "CACHEDIR.TAG", "models", "models--", "models--a--b--c",
-        "models--..--x", "model--a--b", "modelss--a", "xmodels--a--b", "models--a/b--c", ""}) {
+        "models--..--x", "model--a--b", "modelss--a", "xmodels--a--b", "models--a/b--c", "models--a/b", ""}) {
     EXPECT_EQ(parse_repo_folder_name(name), std::nullopt) << name;
   }
 }

@@ -191,6 +191,7 @@ TEST_F(ConfigTest, ABadValueInTheFileIsNamedWithItsLineAndReason) {
       {"peer = ['a b:1']", "not HOST:PORT"},
       {"swarm = '0.0.0.0'", "not HOST:PORT"},
       {"swarm = 'lab:8421'", "numeric address"},
+      {"swarm = \"10.0.0.7\\u0000.elsewhere:8421\"", "numeric address"},
       {"swarm = '0.0.0.0:70000'", "0 to 65535"},
       {"swarm = '::1:8421'", "brackets"},
       {"hub = 'huggingface.co'", "not an http:// or https:// URL"},

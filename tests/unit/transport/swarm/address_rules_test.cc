@@ -58,6 +58,13 @@ TEST(AddressRules, OnlyUnicastSiteAddressesWithAPortMayBeDialled) {
   EXPECT_FALSE(may_dial({"printer.local", 8421}, "10.0.0.2"));
 }
 
+TEST(AddressRules, NothingHidesBehindANul) {
+  using namespace std::string_literals;
+  EXPECT_FALSE(is_numeric_address("10.0.0.7\0.elsewhere"s));
+  EXPECT_FALSE(may_dial({"10.0.0.7\0.elsewhere"s, 8421}, "10.0.0.2"));
+  EXPECT_FALSE(is_loopback("::1\0"s));
+}
+
 TEST(AddressRules, WithoutTheSiteRuleAnyUnicastAddressMayBeDialled) {
   EXPECT_TRUE(may_dial({"8.8.8.8", 8421}, "10.0.0.2", true));
   for (const auto* address : {"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"}) {
