@@ -37,6 +37,7 @@ shoal_python_test(functional crash 900)
 shoal_python_test(functional evict 600)
 shoal_python_test(functional status 300)
 shoal_python_test(functional faults 600)
+shoal_python_test(functional soak 2400)  # 40 s unless SHOAL_SOAK says otherwise
 shoal_python_test(functional load 300)
 shoal_python_test(functional exit_status 300)
 shoal_python_test(functional network 180)
