@@ -2,7 +2,7 @@
 """Six nodes pull, serve, evict, die, join and are lied to while the Hub fails at random; at the end every file is right and
 nothing has grown.
 
-SHOAL_SOAK=300 runs for so many seconds (40 unless given, 1800 by hand). SHOAL_SEED repeats a run's decisions.
+SHOAL_SOAK=300 runs for so many seconds (15 unless given, 1800 by hand). SHOAL_SEED repeats a run's decisions.
 
     one, two, three   live from the beginning to the end: theirs are the figures
     four, five        killed with SIGKILL every few seconds, and started again
@@ -19,7 +19,7 @@ import time
 import harness
 
 MIB = harness.MIB
-SECONDS = int(os.environ.get("SHOAL_SOAK") or 40)
+SECONDS = int(os.environ.get("SHOAL_SOAK") or 15)
 REPOS = 6
 OF_REPO = 12 * MIB
 LIMIT = 4 * OF_REPO  # four of six models fit, so that pulls evict for ever
