@@ -119,7 +119,10 @@ class Files(harness.FunctionalTest):
         self.assertEqual(206, half.status)
         counted = hub.counters()
         entry = next(e for name, e in counted["files"].items() if name.endswith("model.safetensors"))
-        self.assertEqual((file["size"], 0), (entry["unique"], entry["repeated"]))
+        self.assertEqual(file["size"], entry["unique"])
+        # Nothing is fetched for a client of its own: that would be a copy each. The last pieces may be asked for twice when a
+        # connection is slow at the end (decision 0007).
+        self.assertLess(entry["repeated"], file["size"] / 20)
         self.say(f"headers after {headers_s * 1000:.0f} ms, first byte after {first_byte_s * 1000:.0f} ms, "
                  f"8 clients, repeated bytes {entry['repeated']}")
         self.assert_clean_hub(hub)
