@@ -54,7 +54,9 @@ class JavaScriptThroughTheEndpoint(harness.FunctionalTest):
                 blob = cache / "models--acme--snap" / "snapshots" / repo["commit"] / file["path"]
                 self.assertEqual(file["etag"], harness.digest(blob, file["lfs"]), (temperature, file["path"]))
         files = hub.counters()["files"]
-        self.assertEqual(0, sum(f["repeated"] for f in files.values() if f["weight"]))
+        weights = [f for f in files.values() if f["weight"]]
+        # A slow connection's last pieces may be asked for twice (decision 0007).
+        self.assertLess(sum(f["repeated"] for f in weights), sum(f["unique"] for f in weights) / 20)
         harness.wait_until(lambda: not [p for p in node.api("pulls")["pulls"] if p["state"] == "running"], "all files are linked")
         # No ref: the client asked by commit.
         snapshot = node.repo_dir("acme/snap") / "snapshots" / repo["commit"]
