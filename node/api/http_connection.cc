@@ -111,7 +111,10 @@ void HttpConnection::wait_for_request() {
                           });
 }
 
+// A read that had ended well before close() is reported after it; whatever it would begin (the wait for an
+// answer above all) would keep the server from ending.
 void HttpConnection::read_header() {
+  if (closed_) return;
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(host_.options.header_bytes_max));
   parser_->body_limit(host_.options.body_bytes_max);
@@ -125,6 +128,7 @@ void HttpConnection::read_header() {
 }
 
 void HttpConnection::on_header(ErrorCode error) {
+  if (closed_) return;
   if (error) return refuse_input(error);
   const auto& message = parser_->get();
   keep_alive_ = message.keep_alive() && !refuse_;
@@ -157,6 +161,7 @@ void HttpConnection::read_body() {
 }
 
 void HttpConnection::refuse_input(ErrorCode error) {
+  if (closed_) return;
   keep_alive_ = false;
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return write(error_answer(431, "invalid", "the request's header is too large"));
@@ -175,6 +180,7 @@ void HttpConnection::refuse_input(ErrorCode error) {
 }
 
 void HttpConnection::on_request() {
+  if (closed_) return;
   stream_.expires_never();
   auto message = parser_->release();
   auto target = parse_request_target(view(message.target()));

@@ -316,6 +316,22 @@ TEST_F(HttpServerTest, AnswersMayComeFromAnyThreadAndAfterTheServerIsGone) {
   kept_.clear();
 }
 
+// A request whose last byte was read in the moment the server was told to end began to wait for its answer,
+// and the server waited with it: for a minute, once in some fifty times.
+TEST_F(HttpServerTest, EndsAtOnceWhileRequestsArrive) {
+  const auto began = std::chrono::steady_clock::now();
+  for (int round = 0; round < 200; ++round) {
+    start();
+    RawClient one = client();
+    RawClient other = client();
+    one.send(get("/keep"));
+    other.send(get("/keep"));
+    server_.reset();
+    kept_.clear();
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(15));
+}
+
 TEST_F(HttpServerTest, WideListeningNeedsAToken) {
   HttpServerOptions options;
   options.listen = {"0.0.0.0", 0};
