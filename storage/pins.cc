@@ -27,7 +27,7 @@ Result<std::vector<RepoRef>> StateDb::pins() {
   });
 }
 
-Result<void> StateDb::note_used(std::span<const BlobId> blobs, WallTime at) {
+Result<void> StateDb::note_used(std::span<const BlobUse> uses) {
   const auto lock = writer_->lock();
   Transaction transaction(*writer_);
   if (!transaction.begun()) return transaction.begun();
@@ -35,7 +35,7 @@ Result<void> StateDb::note_used(std::span<const BlobId> blobs, WallTime at) {
     auto update = writer_->prepare(
         "UPDATE copy SET used_at = ?1 WHERE used_at < ?1 AND blob IN (SELECT id FROM blob WHERE blob_id = ?2 "
         "AND size = ?3)");
-    for (const BlobId& blob : blobs) {
+    for (const auto& [blob, at] : uses) {
       if (auto done = update.bind(at.ms).bind(blob.text()).bind_u64(blob.size).run(); !done) return done;
     }
   }

@@ -15,6 +15,7 @@
 // kNewerSchema).
 #pragma once
 
+#include "node/core/eviction.h"
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/result.h"
@@ -106,7 +107,7 @@ class StateDb {
   Result<void> set_pinned(const RepoRef& repo, bool pinned, WallTime at);
   Result<std::vector<RepoRef>> pins();
   // Blobs that were pulled, linked or served.
-  Result<void> note_used(std::span<const BlobId> blobs, WallTime at);
+  Result<void> note_used(std::span<const BlobUse> uses);
   // Of all complete blobs; when it was verified if it was not used since.
   Result<std::map<BlobId, WallTime>> last_uses();
 

@@ -29,6 +29,12 @@
 
 namespace shoal {
 
+// A blob was pulled, linked or served at that moment.
+struct BlobUse {
+  BlobId blob;
+  WallTime at;
+};
+
 struct HeldSnapshot {
   RepoRef repo;
   std::string commit;  // empty: blobs of the repo that no snapshot links to

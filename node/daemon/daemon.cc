@@ -100,7 +100,7 @@ void Daemon::stop() {
   loop_.record(
       [this, last = std::move(last), used = evictor_->take_used(),
        rows = events_.take_pending()]() -> Result<void> {
-        if (auto noted = db_->note_used(used, last.at); !noted) return noted;
+        if (auto noted = db_->note_used(used); !noted) return noted;
         if (auto added = db_->add_events(rows); !added) return added;
         return db_->write_snapshot(last);
       },

@@ -54,8 +54,8 @@ void Evictor::start_next() {
 void Evictor::look(const RunPtr& run) {
   // What was used a moment ago counts.
   loop_.run(
-      [&store = store_, &db = db_, used = take_used(), at = wall_clock_now()]() -> Result<CacheContents> {
-        if (auto noted = db.note_used(used, at); !noted) return shoal::fail(noted.error());
+      [&store = store_, &db = db_, used = take_used()]() -> Result<CacheContents> {
+        if (auto noted = db.note_used(used); !noted) return shoal::fail(noted.error());
         return store.contents();
       },
       [this, run](Result<CacheContents> contents) {
@@ -215,15 +215,16 @@ void Evictor::on_ask_keep(NodeId from, const msg::AskKeep& ask, Time now) {
   if (!kept.empty()) swarm_.send(from, msg::Keep{std::move(kept)});
 }
 
-std::vector<BlobId> Evictor::take_used() {
-  const auto used = std::exchange(used_, {});
-  return {used.begin(), used.end()};
+std::vector<BlobUse> Evictor::take_used() {
+  std::vector<BlobUse> uses;
+  for (const auto& [blob, at] : std::exchange(used_, {})) uses.push_back({blob, at});
+  return uses;
 }
 
 void Evictor::tick(Time now) {
   if (now - last_use_ >= kUseEvery && !used_.empty()) {
     last_use_ = now;
-    loop_.record([&db = db_, used = take_used(), at = wall_clock_now()] { return db.note_used(used, at); },
+    loop_.record([&db = db_, used = take_used()] { return db.note_used(used); },
                  [](const Result<void>& result) {
                    if (!result) spdlog::error("recording what was used: {}", result.error().message);
                  });

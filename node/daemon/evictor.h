@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -89,13 +90,13 @@ class Evictor {
   [[nodiscard]] bool enabled() const { return options_.cache_size_limit > 0 || options_.evict_for_floor; }
   void run(Request request, Done done);
 
-  void on_used(const BlobId& blob) { used_.insert(blob); }
+  void on_used(const BlobId& blob) { used_[blob] = wall_clock_now(); }
   void on_ask_keep(NodeId from, const msg::AskKeep& ask, Time now);
   void on_keep(NodeId from, const msg::Keep& keep) { promises_.on_keep(from, keep.blobs); }
   void on_neighbour_down(NodeId node) { promises_.on_gone(node); }
   void tick(Time now);
   // What is used but not recorded yet.
-  [[nodiscard]] std::vector<BlobId> take_used();
+  [[nodiscard]] std::vector<BlobUse> take_used();
 
  private:
   struct Run {
@@ -128,7 +129,7 @@ class Evictor {
   bool running_ = false;
   Time last_look_{};
   Time last_use_{};
-  std::set<BlobId> used_;
+  std::map<BlobId, WallTime> used_;
 };
 
 // "needs 20.0 GiB, 12.0 GiB can be freed; kept: org/a (pinned), org/b (the last copy on the site), ...".
