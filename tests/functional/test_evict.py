@@ -135,15 +135,18 @@ class Evict(harness.FunctionalTest):
         for i in range(4):
             one.pull(f"acme/m{i}")
             two.pull(f"acme/m{i}")
-        both = [harness.Process(n.cli_command("gc", "--to", "0"), n.work / "gc.log") for n in (one, two)]
-        for process in both:
-            process.popen.wait(60)
         needed = set().union(*map(blobs_of, repos))
-        left = (held_names(one) | held_names(two)) & needed
-        self.assertEqual(needed, left)
-        gone = 2 * len(needed) - len(held_names(one) & needed) - len(held_names(two) & needed)
+
+        # What was given to a neighbour a moment ago counts as being read and stays: until then nothing goes.
+        def some_went():
+            both = [harness.Process(n.cli_command("gc", "--to", "0"), n.work / "gc.log") for n in (one, two)]
+            for process in both:
+                process.popen.wait(60)
+            self.assertEqual(needed, (held_names(one) | held_names(two)) & needed)
+            return 2 * len(needed) - len(held_names(one) & needed) - len(held_names(two) & needed)
+
+        gone = harness.wait_until(some_went, "some copies go", 60)
         self.say(f"of {2 * len(needed)} copies {gone} went, every file is still on the site")
-        self.assertGreater(gone, 0)
 
     def test_a_disk_that_fills_up_in_the_middle_is_given_room(self):
         if os.geteuid() != 0:
