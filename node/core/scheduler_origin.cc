@@ -349,7 +349,7 @@ void Scheduler::help_overdue(Time now) {
   if (pace_.bytes_per_s() <= 0) return;
   for (auto& [blob, w] : wanted_) {
     if (!may_help(w, now)) continue;
-    const auto others = claimants(w);
+    const auto& others = claimants(w);
     for (const SegmentIndex index : w.catalogue.claimed_segments()) {
       if (free_slots() <= 0) return;
       if (claimable(w, index, now) != 0) continue;

@@ -138,4 +138,11 @@ inline void joins(SchedulerUnderTest& t, NodeId node) {
   t.tell(node, msg::Want{{kBlob}});
 }
 
+// The node wants the blob, and this neighbour holds it.
+inline void is_held_by(SchedulerUnderTest& t, NodeId node) {
+  t.up(node);
+  t.want(kBlob);
+  t.tell(node, msg::HaveBlobs{{kBlob}});
+}
+
 }  // namespace shoal

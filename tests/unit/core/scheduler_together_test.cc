@@ -324,9 +324,7 @@ TEST(Warm, AsksForTheHashesThenLoadsAndConnectsToWhoWasAsked) {
 
 TEST(Warm, FinishesWhenAllPiecesCameFromTheSwarm) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
   t.turn();
@@ -361,9 +359,7 @@ TEST(Warm, OfTwoThatFetchTheLowerIdConnects) {
 
 TEST(Warm, AHolderThatRefusesIsAskedAgainThenTheOriginHelps) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   for (int i = 0; i < 3; ++i) {
     ASSERT_THAT(told<msg::AskSegment>(t.turn()), SizeIs(1)) << i;
     t.tell(kA, msg::LackBlobs{{kBlob}});
@@ -374,9 +370,7 @@ TEST(Warm, AHolderThatRefusesIsAskedAgainThenTheOriginHelps) {
 
 TEST(Warm, AHolderThatDoesNotAnswerIsGivenUp) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(2999ms)), IsEmpty());
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(1ms)), Not(IsEmpty()));
@@ -401,9 +395,7 @@ TEST(Together, WhatOneClaimedThatWantsItNoMoreIsClaimedAtOnce) {
 
 TEST(Warm, UnwantUnloads) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
   ASSERT_THAT(all_of<act::LoadSegment>(t.turn()), SizeIs(1));
@@ -415,9 +407,7 @@ TEST(Warm, UnwantUnloads) {
 
 TEST(Warm, NothingMovingForASecondMeansHoldersAreAskedAnew) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
   t.tell(kA, msg::SegmentOpen{kBlob, SegmentIndex{0}});
@@ -428,9 +418,7 @@ TEST(Warm, NothingMovingForASecondMeansHoldersAreAskedAnew) {
 
 TEST(Warm, AStalledSegmentGoesToTheOrigin) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
   t.turn();

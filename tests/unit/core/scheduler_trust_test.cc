@@ -217,9 +217,7 @@ TEST(Trust, BadBytesFromTwoSendersPutTheHashInDoubt) {
 
 TEST(Trust, ThreeBadPiecesOfOneSenderBanIt) {
   SchedulerUnderTest t;
-  t.up(kA);
-  t.want(kBlob);
-  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  is_held_by(t, kA);
   t.turn();
   t.tell(kA, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
   t.turn();
