@@ -2,29 +2,20 @@
 // and the certificates in it.
 #include "node/trust/certificates.h"
 #include "node/trust/join_text.h"
+#include "tests/fuzz/fuzz_authority.h"
 #include "tests/fuzz/fuzz_target.h"
-
-#include <ctime>
 
 using namespace shoal;
 
 namespace {
-
-WallTime now() {
-  return {static_cast<std::int64_t>(std::time(nullptr)) * 1000};
-}
-
-const Keyed& authority() {
-  static const Keyed made = make_authority("fuzz", now()).value();
-  return made;
-}
 
 void check_request(const JoinRequest& request) {
   const auto again = parse_join_request(format_join_request(request));
   FUZZ_REQUIRE(again.has_value() && again->secret == request.secret && again->node == request.node &&
                again->name == request.name && again->cluster == request.cluster &&
                again->request_pem == request.request_pem);
-  const auto issued = issue_node(authority(), request.request_pem, request.node, request.name, now());
+  const auto issued =
+      issue_node(fuzz::authority(), request.request_pem, request.node, request.name, fuzz::now());
   if (!issued) return;
   // Whatever the request says of names: the certificate is the one of the node that asked.
   const auto info = describe_certificate(*issued);
