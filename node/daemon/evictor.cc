@@ -259,4 +259,12 @@ std::string explain_kept(const Evictor::Outcome& outcome) {
   return text;
 }
 
+bool room_may_come(const Evictor::Outcome& outcome) {
+  std::uint64_t bytes = outcome.bytes_freed;
+  for (const EvictionChoice& choice : outcome.choices) {
+    if (choice.verdict == Verdict::in_use) bytes += choice.frees;
+  }
+  return outcome.bytes_freed < outcome.bytes_needed && bytes >= outcome.bytes_needed;
+}
+
 }  // namespace shoal

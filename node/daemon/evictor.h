@@ -134,5 +134,7 @@ class Evictor {
 
 // "needs 20.0 GiB, 12.0 GiB can be freed; kept: org/a (pinned), org/b (the last copy on the site), ...".
 [[nodiscard]] std::string explain_kept(const Evictor::Outcome& outcome);
+// Whether there is no room, but would be once what is read at this moment is let go.
+[[nodiscard]] bool room_may_come(const Evictor::Outcome& outcome);
 
 }  // namespace shoal

@@ -308,9 +308,21 @@ void Pulls::find_room(PullId id, const Result<std::uint64_t>& needed) {
     return;
   }
   pull->waiting_for = "room in the cache: what can be evicted";
-  evictor_->run({}, [this, id](const Result<Evictor::Outcome>& outcome) {
+  make_room(id, std::chrono::steady_clock::now() + kRoomPatience);
+}
+
+void Pulls::make_room(PullId id, Time until) {
+  evictor_->run({}, [this, id, until](const Result<Evictor::Outcome>& outcome) {
     Pull* live = find(id);
     if (live == nullptr || live->status.finished_at.ms != 0) return;
+    if (outcome && room_may_come(*outcome) && std::chrono::steady_clock::now() < until) {
+      live->waiting_for = "room in the cache: what could go is being read";
+      loop_.after(kRoomLookEvery, [this, id, until] {
+        const Pull* waiting = find(id);
+        if (waiting != nullptr && waiting->status.finished_at.ms == 0) make_room(id, until);
+      });
+      return;
+    }
     live->waiting_for.clear();
     if (!outcome) {
       end(*live, PullState::failed, outcome.error());
@@ -320,8 +332,7 @@ void Pulls::find_room(PullId id, const Result<std::uint64_t>& needed) {
                 "there is no room for " + amount(live->needed) +
                     " more in the cache: " + explain_kept(*outcome) +
                     "; raise cache_size_limit, free some space, `shoal gc --even-last-copies`, or pull fewer "
-                    "files "
-                    "with --include",
+                    "files with --include",
                 0});
     } else {
       want_files(id);
@@ -479,11 +490,24 @@ bool Pulls::wait_for_room(const BlobId& blob, const Error& error) {
   if (pull == nullptr || pull->room_made >= kRoomMadeMax) return false;
   ++pull->room_made;
   pull->waiting_for = "room on the disk: what can be evicted";
-  evictor_->run({}, [this, blob, error](const Result<Evictor::Outcome>& outcome) {
+  make_room_for(blob, error, std::chrono::steady_clock::now() + kRoomPatience);
+  return true;
+}
+
+void Pulls::make_room_for(const BlobId& blob, const Error& error, Time until) {
+  evictor_->run({}, [this, blob, error, until](const Result<Evictor::Outcome>& outcome) {
     const auto it = users_.find(blob);
     if (it == users_.end()) return;  // cancelled meanwhile
     const User user = *it->second.begin();
     Pull* live = find(user.pull);
+    if (live != nullptr && outcome && outcome->bytes_freed == 0 && room_may_come(*outcome) &&
+        std::chrono::steady_clock::now() < until) {
+      live->waiting_for = "room on the disk: what could go is being read";
+      loop_.after(kRoomLookEvery, [this, blob, error, until] {
+        if (users_.contains(blob)) make_room_for(blob, error, until);
+      });
+      return;
+    }
     if (live != nullptr) live->waiting_for.clear();
     if (live != nullptr && outcome && outcome->bytes_freed > 0) {
       want_one(*live, user.file, {});
@@ -492,7 +516,6 @@ bool Pulls::wait_for_room(const BlobId& blob, const Error& error) {
       on_blob_failed(blob, error);
     }
   });
-  return true;
 }
 
 void Pulls::maybe_finish(PullId id) {

