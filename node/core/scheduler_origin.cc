@@ -325,10 +325,11 @@ bool Scheduler::help_in(Wanted& w, SegmentIndex index, Duration age, Time now) {
   return true;
 }
 
-// How long a piece takes on a connection of this node.
+// How long a piece takes on a connection of this node, at most an hour: a stalled one's rate goes towards 0.
 Duration Scheduler::piece_time(const Wanted& w) const {
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(w.geometry.piece_size() / pace_.bytes_per_s()));
+  constexpr double kMax = 3600;
+  const double seconds = std::min(kMax, w.geometry.piece_size() / pace_.bytes_per_s());
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
 // Nothing is left to do here, neighbours are still fetching: take the last piece of old claims, too.
