@@ -87,9 +87,12 @@ inline void write_file(const std::string& path, std::span<const std::byte> bytes
   ASSERT_TRUE(out.good()) << path;
 }
 inline Bytes read_file(const std::string& path) {
+  std::error_code none;
+  const auto size = fs::file_size(path, none);
+  Bytes bytes(none ? 0 : size);
   std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return text_bytes(text);
+  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
 }
 inline std::string read_text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
