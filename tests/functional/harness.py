@@ -186,6 +186,10 @@ class Node:
         self.log = self.work / "shoald.log"
         config = self.work / "shoald.toml"  # empty: root would otherwise get the machine's own in /etc
         config.touch()
+        # A machine of which nothing is known counts as idle, so that the load of the one that runs the tests steers nothing.
+        # test_load.py gives its nodes machines with a load.
+        idle = self.work / "idle"
+        idle.mkdir(exist_ok=True)
         self.netns = netns
         self.address = address
         self.api_port, self.swarm_port = (8420, 8421) if netns or prefix else free_ports(2)
@@ -195,7 +199,8 @@ class Node:
         self._cli_env = clean_environment(self.work)
         self._prefix = prefix or (["ip", "netns", "exec", netns] if netns else [])
         self._arguments = ["--config", config, "--state-dir", self.state_dir, "--cache-dir", self.cache_dir,
-                           "--api", f"127.0.0.1:{self.api_port}", "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", log_level]
+                           "--api", f"127.0.0.1:{self.api_port}", "--swarm", self.swarm, "--cluster", cluster, "--node-name", name, "--log-level", log_level,
+                           "--proc-dir", idle, "--sys-dir", idle]
         self._arguments += ["--hub", hub] if hub else []
         for peer in peers:
             self._arguments += ["--peer", peer.swarm if isinstance(peer, Node) else peer]
