@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -59,10 +60,14 @@ def wait_until(condition, what, timeout=30.0, pause=0.05):
 
 
 def free_ports(count, address="127.0.0.1"):
-    """Ports that were free a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server((address, 0))) for _ in range(count)]
-        return [s.getsockname()[1] for s in sockets]
+    """Ports that were free a moment ago, all different, and none that the kernel gives to outgoing connections."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(10_240, 32_768)
+        with contextlib.suppress(OSError), socket.create_server((address, port)):
+            if port not in ports:
+                ports.append(port)
+    return ports
 
 
 def _die_with_parent():
@@ -176,7 +181,7 @@ class Node:
     `prefix`: a command in front of each of its programs, in place of entering `netns`; it brings a network stack of its own, too.
     """
 
-    def __init__(self, work, name, hub=None, peers=(), cluster="test", netns=None, address="127.0.0.1", arguments=(), env=None,
+    def __init__(self, work, name, hub=None, peers=(), cluster=f"test-{os.getpid()}", netns=None, address="127.0.0.1", arguments=(), env=None,
                  prefix=None, log_level="debug"):
         self.name = name
         self.work = work / name
