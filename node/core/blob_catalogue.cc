@@ -1,6 +1,7 @@
 #include "node/core/blob_catalogue.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal {
 namespace {
@@ -73,16 +74,24 @@ void BlobCatalogue::drop_claims_of(NodeId node, std::vector<SegmentIndex>& chang
   }
 }
 
-void BlobCatalogue::file(NodeId node, const View& view) {
-  const auto put = [&](SortedNodes& nodes, bool in) {
+void BlobCatalogue::file(NodeId node, View& view) {
+  const auto put = [&](SortedNodes& nodes, bool& is_in, bool in) {
+    if (std::exchange(is_in, in) == in) return;
     if (in) {
       insert_sorted(nodes, node);
     } else {
       erase_sorted(nodes, node);
     }
   };
-  put(wanters_, view.wants && !view.has_all);
-  put(having_, view.has_all || !view.complete.empty());
+  put(wanters_, view.among_wanters, view.wants && !view.has_all);
+  put(having_, view.among_having, view.has_all || !view.complete.empty());
+}
+
+void BlobCatalogue::clear(View& view) {
+  view.answered = true;
+  view.asked_at = Time{};
+  view.has_all = view.wants = false;
+  view.complete.clear();
 }
 
 void BlobCatalogue::drop_from_claim(NodeId node, SegmentIndex segment, PieceMask pieces) {
@@ -106,7 +115,7 @@ void BlobCatalogue::on_asked(NodeId node, Time now) {
 PieceMask BlobCatalogue::available_from_wanters(SegmentIndex segment) const {
   const auto wants = [&](NodeId node) { return contains_sorted(wanters_, node); };
   for (const NodeId node : having_) {
-    if (wants(node) && has_segment(views_.at(node), segment)) return geometry_.all_pieces(segment);
+    if (wants(node) && has_segment(*views_.find(node), segment)) return geometry_.all_pieces(segment);
   }
   PieceMask pieces = 0;
   if (const auto it = partial_.find(segment); it != partial_.end()) {
@@ -122,8 +131,7 @@ bool BlobCatalogue::on_has_all(NodeId node) {
   const bool had = view.has_all;
   if (had) view.has_all = false, --having_all_;
   forget(node, view);
-  view = View{};
-  view.answered = true;
+  clear(view);
   view.has_all = true;
   ++having_all_;
   file(node, view);
@@ -134,8 +142,7 @@ std::vector<SegmentIndex> BlobCatalogue::on_lacks(NodeId node) {
   View& view = views_[node];
   const bool wants = view.wants;
   std::vector<SegmentIndex> changed = forget(node, view);
-  view = View{};
-  view.answered = true;
+  clear(view);
   view.wants = wants;
   file(node, view);
   return changed;
@@ -209,9 +216,9 @@ void BlobCatalogue::on_open(NodeId node, SegmentIndex segment) {
 }
 
 void BlobCatalogue::on_segment_refused(NodeId node, SegmentIndex segment) {
-  const auto it = views_.find(node);
-  if (it == views_.end() || !valid(segment)) return;
-  View& view = it->second;
+  View* const found = views_.find(node);
+  if (found == nullptr || !valid(segment)) return;
+  View& view = *found;
   if (const auto open = open_.find(segment); open != open_.end()) erase_sorted(open->second, node);
   if (view.has_all) {
     view.has_all = false;
@@ -236,11 +243,12 @@ void BlobCatalogue::on_segment_refused(NodeId node, SegmentIndex segment) {
 }
 
 std::vector<SegmentIndex> BlobCatalogue::on_gone(NodeId node) {
-  const auto it = views_.find(node);
-  if (it == views_.end()) return {};
-  std::vector<SegmentIndex> changed = forget(node, it->second);
-  views_.erase(it);
-  file(node, View{});
+  View* const view = views_.find(node);
+  if (view == nullptr) return {};
+  std::vector<SegmentIndex> changed = forget(node, *view);
+  view->wants = false;
+  file(node, *view);
+  views_.erase(node);
   return changed;
 }
 
@@ -319,7 +327,7 @@ std::vector<NodeId> BlobCatalogue::holders(SegmentIndex segment) const {
   std::vector<NodeId> nodes;
   if (!any_holder(segment)) return nodes;
   for (const NodeId node : having_) {
-    if (has_segment(views_.at(node), segment)) nodes.push_back(node);
+    if (has_segment(*views_.find(node), segment)) nodes.push_back(node);
   }
   return nodes;
 }
@@ -335,20 +343,31 @@ bool BlobCatalogue::is_open_at(NodeId node, SegmentIndex segment) const {
 }
 
 bool BlobCatalogue::has_all(NodeId node) const {
-  const auto it = views_.find(node);
-  return it != views_.end() && it->second.has_all;
+  const View* view = views_.find(node);
+  return view != nullptr && view->has_all;
 }
 
 bool BlobCatalogue::has_segment(NodeId node, SegmentIndex segment) const {
-  const auto it = views_.find(node);
-  return it != views_.end() && has_segment(it->second, segment);
+  const View* view = views_.find(node);
+  return view != nullptr && has_segment(*view, segment);
+}
+
+std::vector<SegmentIndex> BlobCatalogue::lacking(NodeId node,
+                                                 const std::vector<SegmentIndex>& segments) const {
+  const View* view = views_.find(node);
+  if (view == nullptr) return segments;
+  std::vector<SegmentIndex> found;
+  for (const SegmentIndex segment : segments) {
+    if (!has_segment(*view, segment)) found.push_back(segment);
+  }
+  return found;
 }
 
 std::vector<NodeId> BlobCatalogue::having_all() const {
   std::vector<NodeId> nodes;
   if (having_all_ == 0) return nodes;
   for (const NodeId node : having_) {
-    if (views_.at(node).has_all) nodes.push_back(node);
+    if (views_.find(node)->has_all) nodes.push_back(node);
   }
   return nodes;
 }

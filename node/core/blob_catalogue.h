@@ -16,13 +16,13 @@
 
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
+#include "node/core/node_map.h"
 #include "node/core/node_order.h"
 #include "node/core/time.h"
 
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -75,6 +75,9 @@ class BlobCatalogue {
   [[nodiscard]] bool is_open_at(NodeId node, SegmentIndex segment) const;
   [[nodiscard]] bool has_all(NodeId node) const;
   [[nodiscard]] bool has_segment(NodeId node, SegmentIndex segment) const;
+  // Those of the segments that the neighbour does not have whole.
+  [[nodiscard]] std::vector<SegmentIndex> lacking(NodeId node,
+                                                  const std::vector<SegmentIndex>& segments) const;
   [[nodiscard]] std::vector<NodeId> having_all() const;
   // Neighbours that want the blob and do not have it: they take part in claims and want to hear of progress.
   // In NodeId order.
@@ -95,6 +98,8 @@ class BlobCatalogue {
     Time asked_at;
     bool has_all = false;
     bool wants = false;
+    bool among_wanters = false;  // the lists it is in
+    bool among_having = false;
     std::vector<bool> complete;  // by segment; empty: none
   };
   [[nodiscard]] bool valid(SegmentIndex segment) const { return to_int(segment) < segment_count_; }
@@ -106,14 +111,16 @@ class BlobCatalogue {
   // Takes back everything the neighbour was said to have or claim; the segments that changed, ascending.
   std::vector<SegmentIndex> forget(NodeId node, View& view);
   // Puts the neighbour into the lists it belongs to.
-  void file(NodeId node, const View& view);
+  void file(NodeId node, View& view);
+  // As one that answered and has nothing.
+  static void clear(View& view);
   void drop_claims_of(NodeId node, std::vector<SegmentIndex>& changed);
   void drop_from_claim(NodeId node, SegmentIndex segment, PieceMask pieces);
 
   Geometry geometry_;
   std::uint32_t segment_count_;
   Duration claim_ttl_;
-  std::unordered_map<NodeId, View> views_;
+  NodeMap<View> views_;
   SortedNodes wanters_;  // that want it and do not have all
   SortedNodes having_;   // that have all, or any segment whole
   std::map<SegmentIndex, std::vector<std::pair<NodeId, ClaimEntry>>>

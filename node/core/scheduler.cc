@@ -34,8 +34,11 @@ Scheduler::Scheduler(NodeId self, Limits limits) : self_(self), limits_(limits),
 Scheduler::~Scheduler() = default;
 
 Scheduler::Wanted* Scheduler::find(const BlobId& blob) {
+  if (last_found_ != nullptr && last_found_->id == blob) return last_found_;
   const auto it = wanted_.find(blob);
-  return it == wanted_.end() ? nullptr : &it->second;
+  if (it == wanted_.end()) return nullptr;
+  last_found_ = &it->second;
+  return last_found_;
 }
 
 Scheduler::Segment* Scheduler::find(const SegmentKey& key) {
@@ -47,6 +50,12 @@ Scheduler::Segment* Scheduler::find(const SegmentKey& key) {
 Scheduler::Wanted* Scheduler::find_shared(const BlobId& blob) {
   Wanted* w = find(blob);
   return w != nullptr && w->shared ? w : nullptr;
+}
+
+std::uint32_t Scheduler::first_incomplete(Wanted& w) {
+  while (w.whole_until < w.segments.size() && w.segments[w.whole_until].phase == Phase::complete)
+    ++w.whole_until;
+  return w.whole_until;
 }
 
 std::optional<BlobId> Scheduler::blob_of(FetchId id) const {
@@ -90,7 +99,7 @@ void Scheduler::touch(Wanted& w, const std::vector<SegmentIndex>& changed) {
 }
 
 void Scheduler::touch_all(Wanted& w) {
-  for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
+  for (std::uint32_t i = first_incomplete(w); i < w.segments.size(); ++i) {
     if (w.segments[i].phase != Phase::complete) touch(w, static_cast<SegmentIndex>(i));
   }
   touch(w);
@@ -159,13 +168,13 @@ void Scheduler::on_want(Request request, Time now) {
   w.fed_at = now;
   w.circle.on_capacity(self_, free_capacity(own_load_));
   if (!w.shared) return;
-  for (const auto& [node, blobs] : wants_by_node_) {
-    if (!blobs.contains(w.id)) continue;
+  for (const auto& [node, neighbour] : neighbours_) {
+    if (!neighbour.wants.contains(w.id)) continue;
     note_wants(w, node, true);
     // It asked before this node wanted the blob and was told "no".
     if (anything) answer_want(node, {w.id}, false);
   }
-  for (const auto& [node, capacity] : neighbours_) {
+  for (const auto& [node, neighbour] : neighbours_) {
     w.catalogue.on_asked(node, now);
     out_.push_back(act::Tell{node, msg::Want{{w.id}}});
   }
@@ -186,6 +195,7 @@ void Scheduler::drop(Wanted& w) {
   in_circle_.erase(blob);
   untold_complete_.erase(blob);
   for (auto* set : {&dirty_, &dirty_small_, &hungry_}) set->erase(order_key(w));
+  last_found_ = nullptr;
   wanted_.erase(blob);
 }
 
@@ -196,21 +206,21 @@ void Scheduler::on_unwant(const BlobId& blob, Time /*now*/) {
     if (w->segments[i].phase == Phase::loaded) unload(*w, static_cast<SegmentIndex>(i));
   }
   if (w->shared) {
-    for (const auto& [node, capacity] : neighbours_) out_.push_back(act::Tell{node, msg::Unwant{{blob}}});
+    for (const auto& [node, neighbour] : neighbours_) out_.push_back(act::Tell{node, msg::Unwant{{blob}}});
   }
   drop(*w);
 }
 
 void Scheduler::on_held(const BlobId& blob) {
   held_.insert(blob);
-  for (const auto& [node, blobs] : wants_by_node_) {
-    if (blobs.contains(blob)) out_.push_back(act::Tell{node, msg::HaveBlobs{{blob}}});
+  for (const auto& [node, neighbour] : neighbours_) {
+    if (neighbour.wants.contains(blob)) out_.push_back(act::Tell{node, msg::HaveBlobs{{blob}}});
   }
   Wanted* w = find(blob);
   if (w == nullptr) return;
   // Neighbours that do not want it still count this node among those that do: tell them, too.
-  for (const auto& [node, capacity] : neighbours_) {
-    if (w->shared && !wants_by_node_[node].contains(blob)) {
+  for (const auto& [node, neighbour] : neighbours_) {
+    if (w->shared && !neighbour.wants.contains(blob)) {
       out_.push_back(act::Tell{node, msg::Unwant{{blob}}});
     }
   }
@@ -219,7 +229,7 @@ void Scheduler::on_held(const BlobId& blob) {
 
 void Scheduler::on_not_held(const BlobId& blob) {
   if (held_.erase(blob) == 0) return;
-  for (const auto& [node, capacity] : neighbours_) out_.push_back(act::Tell{node, msg::LackBlobs{{blob}}});
+  for (const auto& [node, neighbour] : neighbours_) out_.push_back(act::Tell{node, msg::LackBlobs{{blob}}});
 }
 
 void Scheduler::fail_blob(Wanted& w, Error error) {
@@ -266,6 +276,7 @@ void Scheduler::reopen(Wanted& w, SegmentIndex index, PieceMask lost, Time now) 
   Segment& segment = w.segments[to_int(index)];
   if (segment.phase == Phase::complete) {
     --w.complete;
+    w.whole_until = std::min(w.whole_until, to_int(index));
     loaded_.insert({w.id, index});  // unload() takes it out again
   }
   if (segment.phase == Phase::complete || segment.phase == Phase::loaded) unload(w, index);

@@ -68,6 +68,7 @@
 #include "node/core/ids.h"
 #include "node/core/load.h"
 #include "node/core/messages.h"
+#include "node/core/node_map.h"
 #include "node/core/node_order.h"
 #include "node/core/origin_pace.h"
 #include "node/core/piece_hashes.h"
@@ -309,8 +310,8 @@ class Scheduler {
     Time nudged;                  // when connections were last looked for
     Time swarm_after;             // stay away from the swarm until then
     Time ask_after;               // a neighbour said no a moment ago
-    std::set<NodeId, NodeOrder> asked;
-    std::set<NodeId, NodeOrder> connected;
+    NodeSet asked;
+    NodeSet connected;
     std::map<NodeId, int> refusals;
     std::map<int, std::set<NodeId>> bad;  // who sent bad bytes for a piece
     // Above 32 nodes: the whole list was told, so its pieces are on the site whoever is known to have them.
@@ -340,10 +341,11 @@ class Scheduler {
     std::set<std::uint32_t> touched;                    // segments that may have become ready for the swarm
     std::uint32_t claim_from = 0;                       // no segment before it has anything to claim
     std::uint32_t complete = 0;
-    bool started = false;          // neighbours have answered, or were waited for
-    std::uint32_t used_until = 0;  // nothing is here or under way of segments from it on
-    Time claims_after;             // nothing is claimed before: others are telling what there is
-    Time fed_at;                   // when anything of it last came from others
+    std::uint32_t whole_until = 0;  // all segments before it are complete
+    bool started = false;           // neighbours have answered, or were waited for
+    std::uint32_t used_until = 0;   // nothing is here or under way of segments from it on
+    Time claims_after;              // nothing is claimed before: others are telling what there is
+    Time fed_at;                    // when anything of it last came from others
     Time alone_alarm;
     Time lapse_alarm;  // in a circle: when claims are looked at for lapsed ones
     bool in_dirty = false;
@@ -382,6 +384,7 @@ class Scheduler {
   struct Neighbour {
     double free_capacity = 1;
     std::uint64_t origin_bytes_per_s = 0;
+    std::set<BlobId> wants;  // and is to be told of
   };
   using OrderKey = std::tuple<Priority, std::uint64_t, BlobId>;
   using Alarm = std::tuple<Time, BlobId, std::uint32_t>;
@@ -390,6 +393,8 @@ class Scheduler {
   [[nodiscard]] Segment* find(const SegmentKey& key);
   // A wanted blob that neighbours may hear of.
   [[nodiscard]] Wanted* find_shared(const BlobId& blob);
+  // The first segment that is not complete; all of them: their number.
+  [[nodiscard]] static std::uint32_t first_incomplete(Wanted& w);
   [[nodiscard]] static bool is_small(const Wanted& w) { return w.id.size <= kSmallBlobMax; }
   [[nodiscard]] static OrderKey order_key(const Wanted& w) { return {w.priority, w.order, w.id}; }
   // The place of one of its segments in the line of all segments wanted.
@@ -532,15 +537,15 @@ class Scheduler {
   OriginPace pace_;
   SourceBalance balance_{{}};
   std::set<SegmentKey> moved_;  // from_origin, not complete
-  std::map<NodeId, Neighbour, NodeOrder> neighbours_;
+  NodeMap<Neighbour> neighbours_;
   std::uint64_t neighbours_origin_bytes_per_s_ = 0;  // their sum
   std::set<BlobId> in_circle_;                       // whose circle is on
   std::set<BlobId> unsettled_;                       // whose circle may have changed
   std::set<BlobId> untold_complete_;                 // with segments to tell mates of
   std::set<SegmentKey> listing_;                     // whose list of hashes is to be passed on
-  std::map<NodeId, std::set<BlobId>, NodeOrder> wants_by_node_;
   std::set<BlobId> held_;
   std::map<BlobId, Wanted> wanted_;
+  Wanted* last_found_ = nullptr;  // most facts concern the blob of the one before
   // What the next turn looks at. Small blobs stand apart: they wait for other things than large ones.
   std::set<OrderKey> dirty_;
   std::set<OrderKey> dirty_small_;

@@ -21,8 +21,8 @@ void Scheduler::note_wants(Wanted& w, NodeId node, bool wants) {
 
 void Scheduler::note_in_circle(Wanted& w, NodeId node, bool wants) {
   if (is_small(w)) return;
-  const auto neighbour = neighbours_.find(node);
-  w.circle.on_wants(node, wants, neighbour == neighbours_.end() ? 1 : neighbour->second.free_capacity);
+  const Neighbour* neighbour = neighbours_.find(node);
+  w.circle.on_wants(node, wants, neighbour == nullptr ? 1 : neighbour->free_capacity);
   if (w.circle.stale()) unsettled_.insert(w.id);
 }
 
@@ -186,8 +186,7 @@ void Scheduler::tell_complete(Time now) {
     const std::vector<SegmentIndex> complete = std::exchange(w.untold_complete, {});
     for (const NodeId node : w.circle.mates()) {
       msg::HaveSegments have{w.id, {}};
-      std::ranges::copy_if(complete, std::back_inserter(have.segments),
-                           [&](SegmentIndex s) { return !w.catalogue.has_segment(node, s); });
+      have.segments = w.catalogue.lacking(node, complete);
       if (!have.segments.empty()) out_.push_back(act::Tell{node, std::move(have)});
     }
     it = untold_complete_.erase(it);

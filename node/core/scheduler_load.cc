@@ -21,8 +21,8 @@ int Scheduler::slice_limit() const {
 PieceMask Scheduler::own_part(const Wanted& w, SegmentIndex index) const {
   std::vector<NodeId> takers = claimants(w);
   const auto has_little = [this](NodeId node) {
-    const auto neighbour = neighbours_.find(node);
-    return neighbour != neighbours_.end() && neighbour->second.free_capacity < limits_.part_capacity;
+    const Neighbour* neighbour = neighbours_.find(node);
+    return neighbour != nullptr && neighbour->free_capacity < limits_.part_capacity;
   };
   const bool own_little = free_capacity(own_load_) < limits_.part_capacity;
   if (!own_little || !std::ranges::all_of(takers, has_little)) {
@@ -41,8 +41,8 @@ void Scheduler::rest_after(const Slice& slice, Time now) {
   const double own = free_capacity(own_load_);
   const auto others = claimants(*w);
   const bool freer = std::ranges::any_of(others, [&](NodeId node) {
-    const auto neighbour = neighbours_.find(node);
-    return neighbour != neighbours_.end() && neighbour->second.free_capacity > 1.5 * own;
+    const Neighbour* neighbour = neighbours_.find(node);
+    return neighbour != nullptr && neighbour->free_capacity > 1.5 * own;
   });
   if (!freer) return;
   const auto rest = std::chrono::duration_cast<Duration>((now - slice.started) * (1 / share - 1));

@@ -27,11 +27,10 @@ void Scheduler::on_neighbour_up(NodeId node, Time now) {
 }
 
 void Scheduler::on_neighbour_down(NodeId node, Time /*now*/) {
-  const auto neighbour = neighbours_.find(node);
-  if (neighbour == neighbours_.end()) return;
-  neighbours_origin_bytes_per_s_ -= neighbour->second.origin_bytes_per_s;
-  neighbours_.erase(neighbour);
-  wants_by_node_.erase(node);
+  const Neighbour* neighbour = neighbours_.find(node);
+  if (neighbour == nullptr) return;
+  neighbours_origin_bytes_per_s_ -= neighbour->origin_bytes_per_s;
+  neighbours_.erase(node);
   for (auto& [blob, w] : wanted_) {
     std::vector<SegmentIndex> changed = w.catalogue.on_gone(node);
     note_in_circle(w, node, false);
@@ -39,10 +38,10 @@ void Scheduler::on_neighbour_down(NodeId node, Time /*now*/) {
       w.small.asked.reset();
       --small_asks_;
     }
-    for (std::uint32_t i = 0; i < w.used_until; ++i) {
+    for (std::uint32_t i = w.circle.on() ? first_incomplete(w) : 0; i < w.used_until; ++i) {
       Segment& segment = w.segments[i];
       if (segment.phase == Phase::complete && w.circle.on()) continue;
-      if (segment.asked.erase(node) > 0) changed.push_back(static_cast<SegmentIndex>(i));
+      if (segment.asked.erase(node)) changed.push_back(static_cast<SegmentIndex>(i));
       segment.connected.erase(node);
       segment.refusals.erase(node);
     }
@@ -125,12 +124,12 @@ void Scheduler::announce_again(Wanted& w) {
 }
 
 void Scheduler::on_message(NodeId from, const Message& message, Time now) {
-  const auto neighbour = neighbours_.find(from);
-  if (neighbour == neighbours_.end()) return;
+  Neighbour* neighbour = neighbours_.find(from);
+  if (neighbour == nullptr) return;
   if (const auto* heartbeat = std::get_if<msg::Heartbeat>(&message)) {
-    on_heartbeat(from, neighbour->second, *heartbeat, now);
+    on_heartbeat(from, *neighbour, *heartbeat, now);
   } else if (const auto* want = std::get_if<msg::Want>(&message)) {
-    auto& wants = wants_by_node_[from];
+    auto& wants = neighbour->wants;
     for (const BlobId& blob : want->blobs) {
       if (wants.size() >= limits_.wants_per_neighbour) break;
       wants.insert(blob);
@@ -139,7 +138,7 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     answer_want(from, want->blobs, true);
   } else if (const auto* unwant = std::get_if<msg::Unwant>(&message)) {
     for (const BlobId& blob : unwant->blobs) {
-      wants_by_node_[from].erase(blob);
+      neighbour->wants.erase(blob);
       if (Wanted* w = find_shared(blob)) {
         // Its partial torrents are unloaded: what it had of the blob is not on offer.
         touch(*w, w->catalogue.on_lacks(from));
@@ -148,7 +147,7 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     }
   } else if (const auto* have = std::get_if<msg::HaveBlobs>(&message)) {
     for (const BlobId& blob : have->blobs) {
-      wants_by_node_[from].erase(blob);
+      neighbour->wants.erase(blob);
       if (Wanted* w = find_shared(blob)) {
         note_wants(*w, from, false);
         if (w->catalogue.on_has_all(from)) {
@@ -200,7 +199,8 @@ void Scheduler::on_heartbeat(NodeId from, Neighbour& neighbour, const msg::Heart
   const double capacity = free_capacity(heartbeat.load);
   neighbours_origin_bytes_per_s_ += heartbeat.load.origin_bytes_per_s - neighbour.origin_bytes_per_s;
   const bool moved = Circle::weight_of(capacity) != Circle::weight_of(neighbour.free_capacity);
-  neighbour = {capacity, heartbeat.load.origin_bytes_per_s};
+  neighbour.free_capacity = capacity;
+  neighbour.origin_bytes_per_s = heartbeat.load.origin_bytes_per_s;
   for (auto it = wanted_.begin(); moved && it != wanted_.end(); ++it) {
     if (it->second.circle.on_capacity(from, capacity)) unsettled_.insert(it->first);
   }
@@ -221,7 +221,7 @@ void Scheduler::on_lack(NodeId from, const BlobId& blob, Time now) {
   touch(*w);
   // An answer to AskSegment: it announced the segment, but cannot serve it yet.
   bool refused = false;
-  for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
+  for (std::uint32_t i = first_incomplete(*w); i < w->used_until; ++i) {
     Segment& segment = w->segments[i];
     if (segment.phase != Phase::asking || !segment.asked.contains(from)) continue;
     const auto index = static_cast<SegmentIndex>(i);

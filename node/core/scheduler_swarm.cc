@@ -127,7 +127,7 @@ void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
   ask_holders(w, index, now);
   std::vector<NodeId> to;
   for (const NodeId node : w.catalogue.open_at(index)) {
-    if (!segment.asked.contains(node) && segment.connected.insert(node).second) to.push_back(node);
+    if (!segment.asked.contains(node) && segment.connected.insert(node)) to.push_back(node);
   }
   if (!to.empty()) out_.push_back(act::ConnectSegment{{w.id, index}, std::move(to)});
   wake(now + limits_.nudge);
@@ -160,7 +160,7 @@ void Scheduler::ask_holders(Wanted& w, SegmentIndex index, Time now) {
   const std::size_t wanted =
       static_cast<std::size_t>(std::max(0, limits_.ask_fanout - static_cast<int>(segment.asked.size())));
   holders = choose_holders(holders, SegmentKey{w.id, index}, wanted,
-                           [&](NodeId n) { return neighbours_.at(n).free_capacity; });
+                           [&](NodeId n) { return neighbours_.find(n)->free_capacity; });
   w.used_until = std::max(w.used_until, to_int(index) + 1);
   for (const NodeId node : holders) {
     segment.asked.insert(node);

@@ -23,6 +23,14 @@ struct Report {
   int deaths = 0;                      // drawn by deaths_per_minute
   std::vector<std::uint64_t> fetched;  // origin bytes per node
   std::vector<std::uint64_t> served;   // bytes sent to neighbours per node
+  // Each second since the first pull: what the origin brought in it, and the parts of the size that those who
+  // must finish have, on average and at least. The model that goes event by event only.
+  struct Second {
+    double wan_bytes = 0;
+    double have_mean = 0;
+    double have_least = 0;
+  };
+  std::vector<Second> by_second;
   std::uint64_t decides = 0;
   std::uint64_t events = 0;
   [[nodiscard]] double time_factor() const { return t_min_s > 0 ? last_s / t_min_s : 0; }

@@ -68,6 +68,16 @@ std::string SimNode::waits() const {
   return text;
 }
 
+std::uint64_t SimNode::bytes_here() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [blob, disk] : disks_) {
+    for (std::uint32_t i = 0; i < disk.have.size(); ++i) {
+      bytes += disk.geometry.bytes_in(static_cast<SegmentIndex>(i), disk.have[i]);
+    }
+  }
+  return bytes;
+}
+
 // --- life ---
 
 void SimNode::hold_everything() {

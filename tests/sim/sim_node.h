@@ -29,6 +29,7 @@ class SimNode {
   [[nodiscard]] bool pulling() const { return pulling_; }
   [[nodiscard]] double pull_began_s() const { return pull_began_s_; }
   [[nodiscard]] std::string waits() const;
+  [[nodiscard]] std::uint64_t bytes_here() const;  // of all blobs
 
   void hold_everything();
   void begin_pull();

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace shoal::sim {
 namespace {
@@ -191,6 +192,23 @@ double Site::t_min() const {
       {size / options_.wan_bytes_per_s, through_lan, takers * size / (options_.wan_bytes_per_s + up)});
 }
 
+void Site::sample() {
+  Report::Second second;
+  second.wan_bytes = wan_bytes_ - std::exchange(sampled_wan_bytes_, wan_bytes_);
+  second.have_least = 1;
+  int counted = 0;
+  for (const auto& node : nodes_) {
+    if (node->index() < options_.seeds || !must_finish(node->index())) continue;
+    const double part = static_cast<double>(node->bytes_here()) / static_cast<double>(report_.size);
+    second.have_mean += part;
+    second.have_least = std::min(second.have_least, part);
+    ++counted;
+  }
+  second.have_mean /= std::max(1, counted);
+  report_.by_second.push_back(second);
+  events_.after(std::chrono::seconds(1), [this] { sample(); });
+}
+
 void Site::schedule_fate() {
   const auto at = [&](double s, SimNode& node, auto what) {
     events_.at(start_ + to_duration(s), [&node, what] { what(node); });
@@ -236,6 +254,7 @@ Report Site::run() {
     });
   }
   check_claims();
+  events_.at(start_ + std::chrono::seconds(1), [this] { sample(); });
   const auto all_done = [&] {
     return std::ranges::all_of(nodes_, [&](const auto& n) {
       return n->index() < options_.seeds || !must_finish(n->index()) ||

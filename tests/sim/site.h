@@ -60,6 +60,7 @@ class Site {
   [[nodiscard]] bool disturbed(int index) const;
   void check_claims();
   void schedule_fate();
+  void sample();
 
   Options options_;
   EventQueue events_;
@@ -77,6 +78,7 @@ class Site {
   std::vector<double> lan_;
   std::set<int> dead_;  // by deaths_per_minute
   double wan_bytes_ = 0;
+  double sampled_wan_bytes_ = 0;
   double lan_bytes_ = 0;
   Report report_;
 };

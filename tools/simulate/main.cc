@@ -49,6 +49,14 @@ bool run_one(const Options& options, bool verbose) {
                 static_cast<unsigned long long>(report.events), report.deaths,
                 static_cast<double>(report.lan_bytes) / static_cast<double>(report.size));
   }
+  if (verbose) {
+    int s = 0;
+    for (const auto& second : report.by_second) {
+      std::printf("    second %3d: line %3.0f %%, nodes have %5.1f %% of the bytes, the last one %5.1f %%\n",
+                  ++s, 100 * second.wan_bytes / options.wan_bytes_per_s, 100 * second.have_mean,
+                  100 * second.have_least);
+    }
+  }
   for (const std::string& violation : report.violations) std::printf("    %s\n", violation.c_str());
   if (!report.violations.empty()) std::printf("    again: %s\n", shoal::sim::command_line(options).c_str());
   std::fflush(stdout);
