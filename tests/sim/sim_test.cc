@@ -13,6 +13,15 @@
 #include <gtest/gtest.h>
 
 namespace shoal::sim {
+
+// How ctest names them.
+static void PrintTo(const Options& options, std::ostream* out) {
+  *out << options.name;
+}
+static void PrintTo(const Mutation& mutation, std::ostream* out) {
+  *out << mutation.name;
+}
+
 namespace {
 
 using testing::HasSubstr;
