@@ -6,6 +6,8 @@
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <iterator>
+#include <list>
 #include <utility>
 
 #include <pthread.h>
@@ -75,6 +77,19 @@ struct SegmentIo::Done final : Completions {
   std::vector<std::function<void()>> others;
 };
 
+// Blocks that wait for the others of their run, so that a run is written by one call. Guarded by the owner's
+// mutex_.
+struct SegmentIo::Held {
+  using Key = std::pair<StorageId, std::uint64_t>;  // with the run's number in the segment
+  struct Run {
+    std::vector<WriteJob> blocks;
+    std::list<Key>::iterator age;
+  };
+  std::map<Key, Run> runs;
+  std::list<Key> by_age;  // front: begun first
+  std::size_t bytes = 0;
+};
+
 // All fields but the constant ones are guarded by the owner's mutex_.
 struct SegmentIo::Storage {
   // A piece that is being received.
@@ -84,6 +99,8 @@ struct SegmentIo::Storage {
     std::vector<bool> known;
     std::optional<HashJob> hash;  // waits for the writes
     std::vector<std::function<void()>> when_idle;
+
+    [[nodiscard]] bool waited_for() const { return hash || !when_idle.empty(); }
   };
 
   // Constant.
@@ -91,7 +108,9 @@ struct SegmentIo::Storage {
   std::uint64_t base = 0;
   std::uint64_t length = 0;
   std::uint32_t piece_size = 0;
+  std::uint64_t run_size = 0;
 
+  std::size_t held = 0;  // blocks in runs that are not complete
   std::deque<ReadJob> reads;
   std::deque<WriteJob> writes;
   std::deque<HashJob> hashes;
@@ -105,7 +124,7 @@ struct SegmentIo::Storage {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, length - std::min(offset, length)));
   }
   [[nodiscard]] bool has_work() const { return !reads.empty() || !writes.empty() || !hashes.empty(); }
-  [[nodiscard]] bool idle() const { return in_flight == 0 && !has_work(); }
+  [[nodiscard]] bool idle() const { return in_flight == 0 && held == 0 && !has_work(); }
   [[nodiscard]] int piece_of(std::uint64_t offset) const { return static_cast<int>(offset / piece_size); }
   [[nodiscard]] std::size_t leaf_in_piece(std::uint64_t offset) const {
     return offset % piece_size / kBlockSize;
@@ -113,9 +132,9 @@ struct SegmentIo::Storage {
   [[nodiscard]] std::uint64_t piece_begin(int piece) const {
     return static_cast<std::uint64_t>(piece) * piece_size;
   }
-  [[nodiscard]] std::size_t blocks_in(int piece) const {
-    const auto bytes = std::min<std::uint64_t>(piece_size, length - piece_begin(piece));
-    return static_cast<std::size_t>((bytes + kBlockSize - 1) / kBlockSize);
+  [[nodiscard]] std::size_t blocks_in(int piece) const { return blocks_at(piece_begin(piece), piece_size); }
+  [[nodiscard]] std::size_t blocks_at(std::uint64_t offset, std::uint64_t bytes) const {
+    return static_cast<std::size_t>((std::min(bytes, length - offset) + kBlockSize - 1) / kBlockSize);
   }
 };
 
@@ -125,7 +144,8 @@ struct SegmentIo::Batch {
   std::optional<HashJob> hash;
 };
 
-SegmentIo::SegmentIo(Options options) : options_(options), working_most_(options.threads) {
+SegmentIo::SegmentIo(Options options)
+    : options_(options), held_(std::make_unique<Held>()), working_most_(options.threads) {
   workers_.reserve(static_cast<std::size_t>(options_.threads));
   for (int i = 0; i < options_.threads; ++i) {
     workers_.emplace_back([this] {
@@ -151,6 +171,7 @@ SegmentIo::StorageId SegmentIo::open(std::shared_ptr<BlobFile> file, std::uint64
   storage->base = offset;
   storage->length = length;
   storage->piece_size = piece_size;
+  storage->run_size = std::min<std::uint64_t>(piece_size, kRunBytes);
   const std::lock_guard lock(mutex_);
   const auto free = std::ranges::find(storages_, nullptr);
   const auto id = static_cast<StorageId>(free - storages_.begin());
@@ -207,8 +228,8 @@ bool SegmentIo::write(StorageId id, std::uint64_t offset, std::span<const char> 
     return false;
   }
   const auto& storage = storages_[id];
-  storage->writes.push_back(
-      {offset, static_cast<std::uint32_t>(bytes.size()), std::move(done), block, std::nullopt, Hash256{}});
+  WriteJob job{offset,   static_cast<std::uint32_t>(bytes.size()), std::move(done), block, std::nullopt,
+               Hash256{}};
   const int index = storage->piece_of(offset);
   auto [piece, fresh] = storage->pieces.try_emplace(index);
   ++piece->second.writes;
@@ -219,11 +240,61 @@ bool SegmentIo::write(StorageId id, std::uint64_t offset, std::span<const char> 
     piece->second.known.resize(storage->blocks_in(index));
   }
   queued_write_bytes_ += kBlockSize;
-  make_ready(storage);
-  wake_starved(storage);
+  hold(id, std::move(job));
   if (queued_write_bytes_ <= options_.write_queue_bytes) return false;
   waiting_for_room_.push_back(std::move(on_room));
+  while (!held_->by_age.empty()) let_go(held_->by_age.front());
   return true;
+}
+
+// Until its run is complete, somebody waits for it, or too much is held.
+void SegmentIo::hold(StorageId id, WriteJob job) {
+  Storage& storage = *storages_[id];
+  const Held::Key key{id, job.offset / storage.run_size};
+  auto [run, fresh] = held_->runs.try_emplace(key);
+  if (fresh) run->second.age = held_->by_age.insert(held_->by_age.end(), key);
+  run->second.blocks.push_back(std::move(job));
+  ++storage.held;
+  held_->bytes += kBlockSize;
+  // A piece that is hashed already gets its last blocks, or all waits for room.
+  const auto piece = storage.pieces.find(storage.piece_of(key.second * storage.run_size));
+  const bool waited_for = (piece != storage.pieces.end() && piece->second.waited_for()) ||
+                          !storage.when_idle.empty() || !waiting_for_room_.empty();
+  if (waited_for ||
+      run->second.blocks.size() >= storage.blocks_at(key.second * storage.run_size, storage.run_size)) {
+    let_go(key);
+  } else if (held_->bytes > options_.write_queue_bytes / 2) {
+    let_go(held_->by_age.front());
+  }
+}
+
+void SegmentIo::let_go(Held::Key key) {
+  const auto run = held_->runs.find(key);
+  if (run == held_->runs.end()) return;
+  const auto& storage = storages_[key.first];
+  auto& blocks = run->second.blocks;
+  storage->held -= blocks.size();
+  held_->bytes -= blocks.size() * kBlockSize;
+  std::ranges::move(blocks, std::back_inserter(storage->writes));
+  held_->by_age.erase(run->second.age);
+  held_->runs.erase(run);
+  make_ready(storage);
+  wake_starved(storage);
+}
+
+// Those that begin from one offset of the segment to another.
+void SegmentIo::let_go(StorageId id, std::uint64_t from, std::uint64_t to) {
+  Storage& storage = *storages_[id];
+  if (storage.held == 0) return;
+  auto run = held_->runs.lower_bound({id, from / storage.run_size});
+  while (run != held_->runs.end() && run->first.first == id && run->first.second * storage.run_size < to) {
+    let_go((run++)->first);
+  }
+}
+
+void SegmentIo::let_go_piece(StorageId id, int piece) {
+  const auto begin = storages_[id]->piece_begin(piece);
+  let_go(id, begin, begin + storages_[id]->piece_size);
 }
 
 void SegmentIo::hash_piece(StorageId id, int index, std::span<Hash256> leaves, OnHashed done) {
@@ -233,6 +304,7 @@ void SegmentIo::hash_piece(StorageId id, int index, std::span<Hash256> leaves, O
   const auto piece = storage->pieces.find(index);
   if (piece != storage->pieces.end() && piece->second.writes > 0) {
     piece->second.hash = std::move(job);
+    let_go_piece(id, index);
     return;
   }
   if (!answer_from_memory(*storage, job) && !stop_) {
@@ -273,6 +345,8 @@ void SegmentIo::when_piece_idle(StorageId id, int index, std::function<void()> d
     const auto piece = storage.pieces.find(index);
     if (piece != storage.pieces.end() && piece->second.writes > 0) {
       piece->second.when_idle.push_back(std::move(done));
+      let_go_piece(id, index);
+      work_.notify_one();
       return;
     }
     drop_leaves(storage, index);
@@ -286,6 +360,7 @@ void SegmentIo::when_idle(StorageId id, std::function<void()> done) {
     const auto& storage = storages_[id];
     if (!storage->idle()) {
       storage->when_idle.push_back(std::move(done));
+      let_go(id, 0, storage->length);
       wake_starved(storage);
       work_.notify_one();
       return;
@@ -344,6 +419,7 @@ void SegmentIo::close_all() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
+    while (!held_->by_age.empty()) let_go(held_->by_age.front());
     unstarve();
     work_.notify_all();
   }

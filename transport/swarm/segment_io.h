@@ -1,8 +1,9 @@
 // The disk work of all loaded segments: reads, writes and hashes of 16 KiB blocks, on a few worker threads.
 //
-// - Writes are copied, collected and written several at once: neighbouring blocks become one gathered
-//   write. Each block is hashed by the worker that writes it, while it is hot, so that hash_piece() answers
-//   from memory. It reads back only what was not written in this life of the storage.
+// - Writes are copied and wait for the rest of their run (kRunBytes), for somebody who needs them written, or
+//   until half the queue waits so: neighbouring blocks become one gathered write. Each block is hashed by the
+//   worker that writes it, while it is hot, so that hash_piece() answers from memory. It reads back only what
+//   was not written in this life of the storage.
 // - hash_piece() and when_piece_idle() wait for the piece's writes in flight.
 // - Completions come back in batches through `post`, one call per batch, never from inside a method.
 //
@@ -31,6 +32,7 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace shoal {
@@ -48,6 +50,9 @@ class SegmentIo {
   // Blocks one worker takes at a time: 512 KiB, some 0.3 ms of hashing and writing, so that the other worker
   // and the other segments have their turn, and the system call's cost is spread thin.
   static constexpr std::size_t kBatchBlocks = 32;
+  // Blocks of a run of so many bytes are written together once all are here; the file system then takes large
+  // folios, and the call's cost is spread over 16 blocks. A piece is never shorter, but for the last.
+  static constexpr std::uint64_t kRunBytes = 256 * kKiB;
 
   using StorageId = std::uint32_t;
   // What a batch of finished work calls, in order. Destroying it unrun frees its buffers.
@@ -123,8 +128,13 @@ class SegmentIo {
   struct ReadJob;
   struct WriteJob;
   struct HashJob;
+  struct Held;
   using StoragePtr = std::shared_ptr<Storage>;
 
+  void hold(StorageId id, WriteJob job);
+  void let_go(std::pair<StorageId, std::uint64_t> run);
+  void let_go(StorageId id, std::uint64_t from, std::uint64_t to);
+  void let_go_piece(StorageId id, int piece);
   void worker();
   void make_ready(const StoragePtr& storage);
   void unstarve();
@@ -148,6 +158,7 @@ class SegmentIo {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   // Guarded by mutex_.
+  std::unique_ptr<Held> held_;
   std::vector<StoragePtr> storages_;  // by id; empty places are used again
   std::deque<StoragePtr> ready_;      // have work, taken in turn
   std::vector<StoragePtr> starved_;   // have reads but no read buffer is left, or the pace has no room

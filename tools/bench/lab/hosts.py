@@ -164,6 +164,9 @@ class Host:
     def peak_mib(self):
         return max(self.peak_kib.values(), default=0) / 1024
 
+    def sent_trains(self):
+        return self.counters.sent_trains("eth0")
+
     def sent_bytes(self):
         return self.counters.read("eth0")[1]
 

@@ -75,12 +75,20 @@ class Counters:
 
     def read(self, device):
         """(received, sent) in bytes."""
+        fields = self._fields(device)
+        return fields[0], fields[8]
+
+    def sent_trains(self, device):
+        """(bytes, trains) sent. A train is what the kernel hands over at once: up to 64 KiB of packets of one connection."""
+        fields = self._fields(device)
+        return fields[8], fields[9]
+
+    def _fields(self, device):
         self._file.seek(0)
         for line in self._file.read(65536).decode().splitlines():
             name, colon, rest = line.partition(":")
             if colon and name.strip() == device:
-                fields = rest.split()
-                return int(fields[0]), int(fields[8])
+                return [int(f) for f in rest.split()]
         raise KeyError(device)
 
     def close(self):

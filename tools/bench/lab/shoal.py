@@ -115,13 +115,14 @@ def pull(site, script=None, hubs=None, prepare=None, t_min=None, watch_hub=False
         more = site.origin.counters if watch_hub else None
         with hosts.Sampler(site.hosts, site.origin.wan, more=more) as sampler:
             spans = nodes.run(script)
-        wan, cpu = site.wan_ratio(), site.cpu_s()
+        wan, cpu, train_kib = site.wan_ratio(), site.cpu_s(), site.train_kib()
         counted = {n: s for n, s in spans.items() if n not in script.unlike}
         sent = site.origin.counters()
         run = results.Run("shoal", len(site.names), [end for _, end in counted.values()], t_min or
                           results.t_min_cold(site.model.size, site.wan_bytes_per_s, site.links()), wan,
                           (sent["weight_bytes"] + sent["metadata_bytes"]) / site.model.size, cpu, site.peak_mib())
         run.spans, run.samples = spans, sampler.rows
+        run.extra["train_kib"] = train_kib
         for name in spans:
             harness.check_snapshot(nodes[name].cache_dir, site.origin.description)
         for name, node in nodes.by_name.items():

@@ -64,6 +64,15 @@ class Site:
         for host in self.all_hosts.values():
             host.begin()
         self._wan_begin = self.origin.wan_bytes()
+        self._trains_begin = self._sent_trains()
+
+    def _sent_trains(self):
+        return [sum(column) for column in zip(*(host.sent_trains() for host in self.hosts))]
+
+    def train_kib(self):
+        """Average of what the hosts' kernels sent at once, acknowledgements included: the smaller, the more CPU time a byte costs."""
+        sent, trains = (after - before for before, after in zip(self._trains_begin, self._sent_trains()))
+        return sent / 1024 / max(trains, 1)
 
     def wan_ratio(self):
         return (self.origin.wan_bytes() - self._wan_begin) / self.model.size

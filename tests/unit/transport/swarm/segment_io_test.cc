@@ -114,6 +114,58 @@ TEST_F(SegmentIoTest, BlocksThatWaitedAreWrittenInFewCallsAndHashedWithoutReadin
   EXPECT_EQ(io->counters().blocks_read_back, 0U);
 }
 
+TEST_F(SegmentIoTest, BlocksThatComeOneByOneAndMixedWaitForTheirRun) {
+  start();
+  blob->open_gate();
+  for (std::uint32_t block = 0; block < 15; ++block) {
+    (void)write(block * 7 % 16 * kBlockSize, 'a');
+    (void)write(kPiece + block * kBlockSize, 'b');
+  }
+  EXPECT_EQ(written, 0);
+  EXPECT_EQ(io->counters().write_calls, 0U);
+  (void)write(15 * 7 % 16 * kBlockSize, 'a');
+  std::vector<Hash256> leaves(16);
+  EXPECT_FALSE(hash(0, leaves));
+  EXPECT_EQ(leaves[9], leaf_of('a'));
+  EXPECT_EQ(written, 16);
+  EXPECT_EQ(io->counters().write_calls, 1U);
+  EXPECT_EQ(io->counters().blocks_read_back, 0U);
+  // Of the other run a block is missing, and somebody waits.
+  EXPECT_FALSE(hash(1, leaves));
+  EXPECT_EQ(written, 31);
+}
+
+TEST_F(SegmentIoTest, WhoeverWaitsForAPieceToBeIdleGetsItsHeldBlocksWritten) {
+  start();
+  blob->open_gate();
+  (void)write(0, 'x');
+  (void)write(kPiece, 'y');
+  std::promise<void> idle;
+  io->when_piece_idle(id, 0, [&] { idle.set_value(); });
+  idle.get_future().wait();
+  EXPECT_EQ(written, 1) << "of the other piece nobody asked";
+  settle();
+  EXPECT_EQ(written, 2);
+}
+
+TEST_F(SegmentIoTest, NotMoreThanHalfTheQueueWaitsForTheRestOfItsRuns) {
+  SegmentIo::Options options;
+  options.write_queue_bytes = 8 * kBlockSize;
+  start(options);
+  blob->open_gate();
+  for (std::uint32_t piece = 0; piece < 4; ++piece) EXPECT_FALSE(write(piece * kPiece, 'x'));
+  EXPECT_EQ(io->counters().queued_write_bytes, 4 * kBlockSize);
+  // The run that began first.
+  EXPECT_FALSE(write(kBlockSize, 'x'));
+  for (const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+       written < 2 && std::chrono::steady_clock::now() < deadline;) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(written, 2);
+  EXPECT_EQ(io->counters().queued_write_bytes, 3 * kBlockSize);
+  settle();
+}
+
 TEST_F(SegmentIoTest, OnlyBlocksNotWrittenHereAreReadBack) {
   start();
   blob->open_gate();
