@@ -1,8 +1,8 @@
 // How much of their time the threads that take in bytes spend hashing, and waiting for the disk.
 //
 // A thread that writes uses the processor while it hashes and copies, and waits while the disk does not take
-// more. So the processor time of a call is hashing, and the rest of it is the disk. (On a machine whose
-// processor is full a thread also waits for that; then the device's load says so.)
+// more. So the processor time of a call is hashing, and the rest of it is the disk; but for the time that the
+// thread was ready to run and other programs had the processor (schedstat), which counts as neither.
 //
 // Threads: the wrapped sinks and files as theirs; sample() by the loop.
 #pragma once
@@ -29,8 +29,10 @@ class WriteTimes {
   struct Meter {
     std::atomic<std::uint64_t> wall_ns{0};
     std::atomic<std::uint64_t> cpu_ns{0};
-    std::uint64_t last_wall_ns = 0;  // loop thread
+    std::atomic<std::uint64_t> delay_ns{0};  // ready to run and not running; also between calls
+    std::uint64_t last_wall_ns = 0;          // loop thread
     std::uint64_t last_cpu_ns = 0;
+    std::uint64_t last_delay_ns = 0;
   };
   Meter origin;
   Meter swarm;
