@@ -13,7 +13,7 @@ SHOAL_PACKAGES_RUN=(python3 curl sqlite3 iproute2)
 SHOAL_PACKAGES_TEST=(libgtest-dev libgmock-dev chromium aria2)
 
 # The fuzz targets as libFuzzer programs (tools/fuzz); not needed to build or test.
-SHOAL_PACKAGES_FUZZ=(clang libclang-rt-14-dev)
+SHOAL_PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
 # What shoal is compared with in tools/bench; not needed to build or test it.
 SHOAL_PACKAGES_BENCH=(nginx qbittorrent-nox python3-libtorrent)
