@@ -53,7 +53,7 @@ std::chrono::seconds signed_url_keep(std::string_view query, WallTime now) {
   if (!expiry) return std::chrono::seconds(kUnknown);
   const std::int64_t life = (expiry->ms - now.ms) / 1000;
   if (life <= 0) return std::chrono::seconds(kClockIsOff);
-  return std::chrono::seconds(std::clamp(std::max(life - kMargin, life / 2), std::int64_t{1}, kMost));
+  return std::chrono::seconds(std::min(std::max(life - kMargin, life / 2), kMost));
 }
 
 }  // namespace shoal

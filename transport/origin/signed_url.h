@@ -16,7 +16,8 @@ namespace shoal {
 // How long to keep a URL that was received at `now` by the server's clock: a minute less than it lives, or
 // half its life if that is longer, so that no request is sent with a URL that ends on its way; 50 minutes
 // when it does not say (the Hub's live an hour); 20 s when it seems to have ended before it came, so that a
-// clock that is off costs requests and not the download; at least a second, never over 12 hours.
+// clock that is off costs requests and not the download; never over 12 hours. Whole seconds: one that lives a
+// second is used for what it was asked for, and not kept.
 [[nodiscard]] std::chrono::seconds signed_url_keep(std::string_view query, WallTime now);
 
 }  // namespace shoal

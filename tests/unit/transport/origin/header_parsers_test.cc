@@ -117,7 +117,7 @@ TEST(SignedUrl, SaysWhenItEnds) {
 TEST(SignedUrl, IsKeptALittleShorterThanItLives) {
   EXPECT_EQ(signed_url_keep("X-Amz-Expires=3600", kNow), seconds(3540));
   EXPECT_EQ(signed_url_keep("X-Amz-Expires=10", kNow), seconds(5));
-  EXPECT_EQ(signed_url_keep("X-Amz-Expires=1", kNow), seconds(1));
+  EXPECT_EQ(signed_url_keep("X-Amz-Expires=1", kNow), seconds(0));
   EXPECT_EQ(signed_url_keep("", kNow), seconds(3000));
   EXPECT_EQ(signed_url_keep("Expires=1000000000", kNow), seconds(20));
   EXPECT_EQ(signed_url_keep("X-Amz-Expires=99999999", kNow), seconds(12 * 3600));
