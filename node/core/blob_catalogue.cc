@@ -215,6 +215,11 @@ void BlobCatalogue::on_open(NodeId node, SegmentIndex segment) {
   if (valid(segment)) insert_sorted(open_[segment], node);
 }
 
+void BlobCatalogue::forget_parts(SegmentIndex segment) {
+  open_.erase(segment);
+  if (partial_.erase(segment) > 0) recount(segment);
+}
+
 void BlobCatalogue::on_segment_refused(NodeId node, SegmentIndex segment) {
   View* const found = views_.find(node);
   if (found == nullptr || !valid(segment)) return;
@@ -289,15 +294,16 @@ PieceMask BlobCatalogue::claimed_by(NodeId node, SegmentIndex segment, Time now)
 }
 
 std::vector<std::pair<NodeId, PieceMask>> BlobCatalogue::claimed_since(SegmentIndex segment, Time now,
-                                                                       Duration age) const {
+                                                                       Duration age, Duration quiet) const {
   std::vector<std::pair<NodeId, PieceMask>> found;
   const auto at = claims_.find(segment);
   if (at == claims_.end()) return found;
   for (const auto& [node, claim] : at->second) {
     if (!live(claim, now)) continue;
     PieceMask old = 0;
+    const bool told_nothing = now - claim.refreshed >= quiet;
     for (const auto& [mask, since] : claim.since) {
-      if (now - since >= age) old |= mask;
+      if (told_nothing || now - since >= age) old |= mask;
     }
     for (const auto& [other, second] : at->second) {
       if (other != node && live(second, now)) old &= ~second.pieces;

@@ -44,7 +44,9 @@ class BlobCatalogue {
   void on_has_pieces(NodeId node, SegmentIndex segment, PieceMask pieces);
   void on_claim(NodeId node, SegmentIndex segment, PieceMask pieces, Time now);
   void on_open(NodeId node, SegmentIndex segment);
-  void forget_open(SegmentIndex segment) { open_.erase(segment); }
+  // Nobody will ask who has parts of it or has it open: this node has it, and tens of thousands of these add
+  // up.
+  void forget_parts(SegmentIndex segment);
   // It did not have what it said, or serves wrong bytes: forget that it has this segment.
   void on_segment_refused(NodeId node, SegmentIndex segment);
   std::vector<SegmentIndex> on_gone(NodeId node);  // what changed, as on_lacks()
@@ -61,9 +63,10 @@ class BlobCatalogue {
   // Pieces under a live claim of a neighbour.
   [[nodiscard]] PieceMask claimed(SegmentIndex segment, Time now) const;
   [[nodiscard]] PieceMask claimed_by(NodeId node, SegmentIndex segment, Time now) const;
-  // Pieces under exactly one live claim that is at least `age` old, with its owner.
-  [[nodiscard]] std::vector<std::pair<NodeId, PieceMask>> claimed_since(SegmentIndex segment, Time now,
-                                                                        Duration age) const;
+  // Pieces under exactly one live claim that is at least `age` old, or was not refreshed for `quiet`, with
+  // its owner.
+  [[nodiscard]] std::vector<std::pair<NodeId, PieceMask>> claimed_since(
+      SegmentIndex segment, Time now, Duration age, Duration quiet = Duration::max()) const;
   // Segments with any claim, ascending.
   [[nodiscard]] std::vector<SegmentIndex> claimed_segments() const;
   // When the first claim was or will be lapsed; Time::max() if there is none.

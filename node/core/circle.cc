@@ -32,8 +32,7 @@ Circle::Circle(NodeId self, const BlobId& blob)
 
 Circle::Member Circle::member(NodeId node, float capacity) const {
   // Weighted rendezvous hashing, as in choose_holders().
-  const double u =
-      (static_cast<double>(node_hash(node, blob_ ^ kScoreSalt) >> 11U) + 1.0) / 9007199254740993.0;
+  const double u = (static_cast<double>(node_hash(node, kScoreSalt) >> 11U) + 1.0) / 9007199254740993.0;
   return {node_hash(node, blob_ ^ kPlaceSalt), node, -std::log(u) / static_cast<double>(capacity), capacity};
 }
 

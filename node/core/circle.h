@@ -6,7 +6,9 @@
 //
 // - Claimants, the same for all: they share the blob's claims and hear each other's piece hashes. Why so few:
 //   `kClaimants` fill any line, and a claim has to reach all who claim. Chosen by weighted rendezvous
-//   hashing, so that a busy node is seldom one, and one that comes or goes moves nobody else.
+//   hashing, so that a busy node is seldom one, and one that comes or goes moves nobody else. The same nodes
+//   for all blobs: the files of a model share one line, and with 32 others for each file nearly everybody
+//   would fetch at once, each too slowly.
 // - Mates, for each node its own: those it swaps with and passes complete lists of hashes to. All nodes stand
 // on a
 //   ring in the order of a hash; mates are 1, 3, 9, 27, ... places away on either side. Why: the relation is

@@ -24,6 +24,8 @@ void OriginPace::judge(Time now) {
   if (connection_s_ > 0.25 * seconds) {
     const double rate = static_cast<double>(bytes_) / connection_s_;
     rate_ = rate_ > 0 ? 0.5 * rate_ + 0.5 * rate : rate;
+    const double sum = static_cast<double>(bytes_) / seconds;
+    sum_ = sum_ > 0 ? 0.5 * sum_ + 0.5 * sum : sum;
     // The best is forgotten slowly: a line that became slower for good is measured anew within some minutes.
     best_ = std::max(best_ * 0.998, rate_);
     if (full_s_ > 0.7 * seconds && rate_ >= 0.75 * best_ && now >= no_growth_until_) {

@@ -44,6 +44,8 @@ class OriginPace {
   [[nodiscard]] int connections() const { return target_; }
   // Mean bytes per second of one connection, its request latency included; 0: not measured yet.
   [[nodiscard]] double bytes_per_s() const { return rate_; }
+  // The same of all connections of this node.
+  [[nodiscard]] double node_bytes_per_s() const { return sum_; }
 
  private:
   void advance(Time now);
@@ -59,6 +61,7 @@ class OriginPace {
   double full_s_ = 0;        // seconds of this period with at least `target_` connections
   std::uint64_t bytes_ = 0;  // in this period
   double rate_ = 0;
+  double sum_ = 0;
   double best_ = 0;
   Time no_growth_until_;
 };

@@ -265,7 +265,7 @@ void Scheduler::add_pieces(Wanted& w, SegmentIndex index, PieceMask pieces, Time
     // Looked at again only if the segment is reopened, and then anew: a terabyte has a thousand of these.
     segment.connected.clear();
     segment.asked.clear();
-    w.catalogue.forget_open(index);
+    w.catalogue.forget_parts(index);
   }
   ++w.complete;
   telling_.insert({w.id, index});

@@ -70,6 +70,7 @@ void Scheduler::plan_claims(Time now) {
     const std::size_t ahead = std::min<std::uint64_t>(
         left / (limits_.ahead_divisor * front.geometry.segment_size()), segments.size() - 1);
     if (claim_for_readers(front, now)) continue;
+    if (front.circle.on() && !claimants(front).empty() && active_slices() >= most_in_circle(front)) return;
     // The own part of one of the first segments; else what the others have left of the first.
     std::optional<PieceRun> run;
     SegmentKey key = segments.front();
@@ -90,6 +91,14 @@ void Scheduler::plan_claims(Time now) {
     if (!run) return;
     start_slice(*find(key.blob), key.index, run->first, run->count, std::nullopt, now, begin);
   }
+}
+
+int Scheduler::most_in_circle(const Wanted& w) const {
+  const double bytes =
+      pace_.node_bytes_per_s() * std::chrono::duration<double>(limits_.piece_patience).count();
+  const auto segments = static_cast<std::uint32_t>(w.segments.size()) - w.complete;
+  return std::max({limits_.slices_in_circle, static_cast<int>(bytes / w.geometry.piece_size()),
+                   static_cast<int>(segments / limits_.segments_per_slice)});
 }
 
 // Readers wait for bytes in order: their slice begins at the piece they are at, whoever's part that is.
@@ -307,8 +316,9 @@ int Scheduler::helping() const {
 
 // Whether claims of neighbours for this blob may be looked at, to fetch the same.
 bool Scheduler::may_help(const Wanted& w, Time now) const {
-  return !w.failed && !w.finishing && w.started && w.shared && w.policy == SourcePolicy::automatic &&
-         now >= w.origin_after;
+  // Who does not hear of claims must not judge them.
+  return !w.failed && !w.finishing && w.started && w.shared && w.circle.claims() &&
+         w.policy == SourcePolicy::automatic && now >= w.origin_after;
 }
 
 // Fetches the last piece of each claim in the segment that is at least so old. False: there is nothing to
@@ -317,7 +327,8 @@ bool Scheduler::help_in(Wanted& w, SegmentIndex index, Duration age, Time now) {
   const Segment& segment = w.segments[to_int(index)];
   if (segment.phase != Phase::open && segment.phase != Phase::asking) return false;
   const PieceMask not_needed = segment.have | segment.fetching | from_neighbours(w, index, now);
-  for (const auto& [owner, pieces] : w.catalogue.claimed_since(index, now, age)) {
+  const Duration quiet = w.circle.on() ? limits_.claim_quiet : Duration::max();
+  for (const auto& [owner, pieces] : w.catalogue.claimed_since(index, now, age, quiet)) {
     const PieceMask candidates = pieces & ~not_needed;
     if (candidates == 0 || helping() >= limits_.helps || free_slots() <= 0) continue;
     start_slice(w, index, 63 - std::countl_zero(candidates), 1, owner, now);

@@ -70,6 +70,7 @@ class LargeSite {
   void start(int index, Action&& action);
   void answer(int index, NodeId from, const msg::AskSegment& ask);
   void send(int from, NodeId to, Message message);
+  void share(msg::SegmentHashes& told);
   void done(int index);
   void check_claims();
   [[nodiscard]] double t_min() const;
@@ -85,6 +86,7 @@ class LargeSite {
   std::optional<LargeOrigin> origin_;
   std::vector<Connect> connecting_;
   std::vector<PieceMask> fetched_;            // by segment: by any node
+  std::vector<PieceHashes> lists_;            // by segment, as first told
   std::vector<std::pair<double, int>> lost_;  // when the others notice whose death, latest first
   std::vector<std::pair<int, BlobId>> finishing_;
   std::vector<std::pair<double, int>> dies_;  // when, latest first
@@ -105,6 +107,7 @@ LargeSite::LargeSite(const Options& options) : options_(options), random_(option
     report_.size += blob.size;
   }
   fetched_.resize(segments_.size());
+  lists_.resize(segments_.size());
   nodes_.resize(at(options_.nodes));
   for (int i = 0; i < options_.nodes; ++i) {
     Node& node = nodes_[at(i)];
@@ -241,7 +244,16 @@ void LargeSite::send(int from, NodeId to, Message message) {
   Node& other = nodes_[at(index_of(to))];
   if (!other.alive) return;
   ++report_.messages;
+  if (auto* list = std::get_if<msg::SegmentHashes>(&message)) share(*list);
   other.next_inbox.emplace_back(nodes_[at(from)].id, std::move(message));
+}
+
+// Equal lists of hashes that were put together on different nodes are kept once, and then compared by
+// address.
+void LargeSite::share(msg::SegmentHashes& told) {
+  PieceHashes& known = lists_[at(segment_of({told.blob, told.segment}))];
+  if (known.empty()) known = told.hashes;
+  if (known == told.hashes) told.hashes = known;
 }
 
 void LargeSite::start(int index, Action&& action) {

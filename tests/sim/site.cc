@@ -29,7 +29,7 @@ bool names(const std::vector<NodeEvent>& events, int index) {
 
 Site::Site(Options options) : options_(std::move(options)), flows_(events_), random_(options_.rng_seed) {
   if (!options_.claims_lapse) {
-    options_.limits.claim_ttl = Duration::max();
+    options_.limits.claim_ttl = options_.limits.claim_quiet = Duration::max();
     options_.limits.help_after = std::chrono::hours(1000);
   }
   wan_ = flows_.add_link(options_.wan_bytes_per_s);

@@ -93,6 +93,14 @@ TEST_F(Catalogue, KnowsHowOldEachPartOfAClaimIs) {
   EXPECT_THAT(catalogue.claimed_since(kFirst, now + 3s, 2s), ElementsAre(Pair(kA, 0x1cU)));
 }
 
+TEST_F(Catalogue, KnowsWhoSaysNothingAboutItsClaim) {
+  catalogue.on_claim(kA, kFirst, 0x0f, now);
+  EXPECT_THAT(catalogue.claimed_since(kFirst, now + 2s, 10s, 2500ms), IsEmpty());
+  EXPECT_THAT(catalogue.claimed_since(kFirst, now + 2500ms, 10s, 2500ms), ElementsAre(Pair(kA, 0x0fU)));
+  catalogue.on_claim(kA, kFirst, 0x0f, now + 2s);
+  EXPECT_THAT(catalogue.claimed_since(kFirst, now + 4s, 10s, 2500ms), IsEmpty());
+}
+
 TEST_F(Catalogue, WaitsOnlyForThoseThatWereAskedAndHaveNotAnswered) {
   EXPECT_TRUE(catalogue.answered(now, 500ms));
   catalogue.on_asked(kA, now);

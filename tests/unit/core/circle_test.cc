@@ -2,6 +2,7 @@
 
 #include "tests/unit/core/scheduler_fixture.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -83,6 +84,18 @@ TEST(Circle, MatesAreMutualFewAndReachEverybody) {
   for (const Circle& circle : circles) EXPECT_LE(circle.mates().size(), 12U);
 }
 
+// The files of a model share one line, so one group fetches them all.
+TEST(Circle, AllBlobsHaveTheSameClaimants) {
+  std::set<std::vector<NodeId>> seen;
+  for (int number = 1; number <= 8; ++number) {
+    Circle circle(wide_id(0), blob_of_size(kGiB, number));
+    for (int i = 1; i < 200; ++i) circle.on_wants(wide_id(i), true);
+    circle.settle();
+    seen.insert(circle.claimants());
+  }
+  EXPECT_THAT(seen, SizeIs(1));
+}
+
 TEST(Circle, OneThatGoesMovesNobodyElse) {
   Circle circle = circle_of(0, 200);
   const std::vector<NodeId> before = circle.claimants();
@@ -110,14 +123,15 @@ TEST(Circle, ABusyNodeIsSeldomAClaimant) {
   int idle = 0;
   int busy = 0;
   for (int number = 1; number <= 40; ++number) {
-    Circle circle(wide_id(0), blob_of_size(kGiB, number));
-    for (int i = 1; i < 200; ++i) circle.on_wants(wide_id(i), true);
+    const auto id = [&](int i) { return wide_id(1000 * number + i); };
+    Circle circle(id(0), blob_of_size(kGiB));
+    for (int i = 1; i < 200; ++i) circle.on_wants(id(i), true);
     circle.settle();
-    if (circle.is_claimant(wide_id(7))) ++idle;
-    EXPECT_TRUE(circle.on_capacity(wide_id(7), 0.1));
-    EXPECT_FALSE(circle.on_capacity(wide_id(8), 0.6));
+    if (circle.is_claimant(id(7))) ++idle;
+    EXPECT_TRUE(circle.on_capacity(id(7), 0.1));
+    EXPECT_FALSE(circle.on_capacity(id(8), 0.6));
     circle.settle();
-    if (circle.is_claimant(wide_id(7))) ++busy;
+    if (circle.is_claimant(id(7))) ++busy;
   }
   EXPECT_GE(idle, 3);
   EXPECT_LE(busy, 2);
@@ -184,6 +198,23 @@ TEST_F(Claiming, AClaimantTellsTheOtherClaimants) {
   for (const auto& [node, claim] : claims) to.insert(node);
   EXPECT_EQ(std::vector(to.begin(), to.end()), circle.claimants());
   EXPECT_THAT(all_of<act::FetchSlice>(begun), Not(IsEmpty()));
+}
+
+// Of 32 claimants each has two of a segment's 64 pieces under way, however long a piece takes.
+TEST_F(Claiming, FewRequestsAtOnceWhileAPieceTakesLong) {
+  std::set<FetchId> under_way;
+  std::size_t most = 0;
+  const auto follow = [&](const std::vector<Action>& actions) {
+    for (const auto& slice : all_of<act::FetchSlice>(actions)) under_way.insert(slice.id);
+    for (const auto& cancelled : all_of<act::CancelFetch>(actions)) under_way.erase(cancelled.id);
+    most = std::max(most, under_way.size());
+  };
+  follow(begun);
+  for (int second = 0; second < 20; ++second) {
+    for (const FetchId id : std::set(under_way)) s.scheduler.on_fetch_progress(id, 20 * kKiB, s.now);
+    follow(s.turn_after(1s));
+  }
+  EXPECT_EQ(most, 2U);
 }
 
 TEST_F(InACircle, AListThatTwoMatesToldIsLoadedAndPassedOn) {
