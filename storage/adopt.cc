@@ -231,16 +231,19 @@ Result<RemoveReport> BlobStoreImpl::remove(const RepoRef& repo, const std::strin
     if (auto discarded = discard(id); !discarded) return fail(discarded.error());
   }
 
-  auto removed = commit.empty() ? cache_.remove_repo(repo) : cache_.remove_commit(repo, commit);
+  RemoveReport report;
+  const auto forget = [&](const std::vector<std::string>& etags) {
+    return drop_records(repo, etags, report);
+  };
+  auto removed =
+      commit.empty() ? cache_.remove_repo(repo, forget) : cache_.remove_commit(repo, commit, forget);
   if (!removed) {
     // Rows without files: someone else removed the folder, or only partials were there.
     if (removed.error().code != Code::not_found || mine.empty()) return fail(removed.error());
     removed = Removed{};
   }
-  RemoveReport report;
   report.files = removed->files;
   report.bytes = removed->bytes;
-  if (auto dropped = drop_records(repo, removed->etags, report); !dropped) return fail(dropped.error());
   if (auto deleted = db_.delete_files(repo, commit); !deleted) return fail(deleted.error());
   return report;
 }

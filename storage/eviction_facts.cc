@@ -103,11 +103,13 @@ Result<CacheContents> BlobStoreImpl::contents() {
 Result<RemoveReport> BlobStoreImpl::evict(const RepoRef& repo, const std::string& commit) {
   if (!commit.empty()) return remove(repo, commit);
   // Blobs that nothing links to: one that is being linked at this moment stays.
-  auto removed = cache_.remove_loose_blobs(repo);
-  if (!removed) return fail(removed.error());
   RemoveReport report;
+  const auto forget = [&](const std::vector<std::string>& etags) {
+    return drop_records(repo, etags, report);
+  };
+  auto removed = cache_.remove_loose_blobs(repo, forget);
+  if (!removed) return fail(removed.error());
   report.bytes = removed->bytes;
-  if (auto dropped = drop_records(repo, removed->etags, report); !dropped) return fail(dropped.error());
   return report;
 }
 

@@ -284,7 +284,8 @@ Result<std::vector<FoundRef>> HubCache::refs(const RepoRef& repo) const {
   return out;
 }
 
-Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& commit) {
+Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& commit,
+                                        const BeforeBlobs& before_blobs) {
   if (auto ok = check(repo, commit); !ok) return fail(ok.error());
   const std::string folder = layout_.snapshot(repo, commit);
   if (!is_directory(*files_, folder)) {
@@ -327,15 +328,17 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
 
   for (const auto& entry : *mine) {
     if (!kept.insert(entry.etag).second) continue;
-    const std::string path = join(layout_.blobs_dir(repo), entry.etag);
-    if (step = remove_file(*files_, path); !step) return fail(step.error());
     out.etags.push_back(entry.etag);
     out.bytes += entry.size;
+  }
+  if (step = before_blobs(out.etags); !step) return fail(step.error());
+  for (const auto& etag : out.etags) {
+    if (step = remove_file(*files_, join(layout_.blobs_dir(repo), etag)); !step) return fail(step.error());
   }
   return out;
 }
 
-Result<Removed> HubCache::remove_loose_blobs(const RepoRef& repo) {
+Result<Removed> HubCache::remove_loose_blobs(const RepoRef& repo, const BeforeBlobs& before_blobs) {
   const auto all = commits(repo);
   if (!all) return fail(all.error());
   std::set<std::string> linked;
@@ -347,16 +350,21 @@ Result<Removed> HubCache::remove_loose_blobs(const RepoRef& repo) {
   const auto found = blobs(repo);
   if (!found) return fail(found.error());
   Removed out;
+  std::vector<std::string> paths;
   for (const auto& blob : *found) {
     if (linked.contains(blob.etag)) continue;
-    if (auto gone = remove_file(*files_, blob.path); !gone) return fail(gone.error());
     out.etags.push_back(blob.etag);
     out.bytes += blob.stamp.size;
+    paths.push_back(blob.path);
+  }
+  if (auto forgotten = before_blobs(out.etags); !forgotten) return fail(forgotten.error());
+  for (const auto& path : paths) {
+    if (auto gone = remove_file(*files_, path); !gone) return fail(gone.error());
   }
   return out;
 }
 
-Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
+Result<Removed> HubCache::remove_repo(const RepoRef& repo, const BeforeBlobs& before_blobs) {
   if (auto ok = check(repo); !ok) return fail(ok.error());
   const std::string folder = layout_.repo_dir(repo);
   if (!is_directory(*files_, folder)) {
@@ -366,7 +374,7 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
   const auto all = commits(repo);
   if (!all) return fail(all.error());
   for (const auto& commit : *all) {
-    auto one = remove_commit(repo, commit);
+    auto one = remove_commit(repo, commit, before_blobs);
     if (!one) return one;
     out.files += one->files;
     out.bytes += one->bytes;
@@ -374,15 +382,19 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo) {
   }
   const auto rest = blobs(repo);
   if (!rest) return fail(rest.error());
+  std::vector<std::string> last;
   for (const auto& blob : *rest) {
     out.bytes += blob.stamp.size;
-    out.etags.push_back(blob.etag);
+    last.push_back(blob.etag);
   }
   // Other clients name some snapshots by no commit: links and refs go before blobs for these as well. The
   // locks stay, since someone may hold one.
-  for (const auto& dir : {layout_.snapshots_dir(repo), layout_.refs_dir(repo), folder}) {
+  for (const auto& dir : {layout_.snapshots_dir(repo), layout_.refs_dir(repo)}) {
     if (auto gone = remove_tree(*files_, dir); !gone) return fail(gone.error());
   }
+  if (auto forgotten = before_blobs(last); !forgotten) return fail(forgotten.error());
+  if (auto gone = remove_tree(*files_, folder); !gone) return fail(gone.error());
+  out.etags.insert(out.etags.end(), last.begin(), last.end());
   return out;
 }
 

@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -96,13 +97,19 @@ class HubCache {
   [[nodiscard]] Result<std::vector<FoundEntry>> entries(const RepoRef& repo, const std::string& commit) const;
   [[nodiscard]] Result<std::vector<FoundRef>> refs(const RepoRef& repo) const;
 
+  // Called when the links and refs are gone, with the etags of the blobs whose files go next: what is
+  // recorded of them is to be forgotten now, so that a crash never leaves a record without a file. An error
+  // ends the removal with these files in place.
+  using BeforeBlobs = std::function<Result<void>(const std::vector<std::string>& etags)>;
+
   // Removes one snapshot, the refs that name it, and the blobs that no other snapshot of the repo links to.
   // not_found if there is no such snapshot.
-  Result<Removed> remove_commit(const RepoRef& repo, const std::string& commit);
+  Result<Removed> remove_commit(const RepoRef& repo, const std::string& commit,
+                                const BeforeBlobs& before_blobs);
   // Removes the blobs that no snapshot of the repo links to, those of other clients as well.
-  Result<Removed> remove_loose_blobs(const RepoRef& repo);
-  // Removes the whole repo. not_found if there is none.
-  Result<Removed> remove_repo(const RepoRef& repo);
+  Result<Removed> remove_loose_blobs(const RepoRef& repo, const BeforeBlobs& before_blobs);
+  // Removes the whole repo, a snapshot after the other. not_found if there is none.
+  Result<Removed> remove_repo(const RepoRef& repo, const BeforeBlobs& before_blobs);
 
  private:
   HubCacheLayout layout_;

@@ -15,6 +15,11 @@ using test::text_bytes;
 const std::string kCommitA(40, 'a');
 const std::string kCommitB(40, 'b');
 
+// A HubCache::BeforeBlobs with no table to change.
+Result<void> nothing_recorded(const std::vector<std::string>&) {
+  return {};
+}
+
 class HubCacheTest : public testing::Test {
  protected:
   HubCacheTest() {
@@ -99,7 +104,7 @@ TEST_F(HubCacheTest, NamesThatLeaveTheFolderAreRefused) {
   EXPECT_EQ(cache.write_ref(repo, "main", "short").error().code, Code::invalid);
   EXPECT_EQ(cache.mark_missing(repo, kCommitA, "/etc/x").error().code, Code::invalid);
   EXPECT_EQ(cache.prepare_repo({RepoType::model, "../x"}).error().code, Code::invalid);
-  EXPECT_EQ(cache.remove_repo({RepoType::model, ".."}).error().code, Code::invalid);
+  EXPECT_EQ(cache.remove_repo({RepoType::model, ".."}, nothing_recorded).error().code, Code::invalid);
 }
 
 TEST_F(HubCacheTest, MissingFilesAreMarkedByEmptyFiles) {
@@ -190,7 +195,7 @@ TEST_F(HubCacheTest, RemovingASnapshotKeepsWhatOthersLinkTo) {
   ASSERT_OK(cache.write_ref(repo, "refs/pr/1", kCommitA));
   ASSERT_OK(cache.write_ref(repo, "main", kCommitB));
   ASSERT_OK(cache.mark_missing(repo, kCommitA, "x"));
-  const auto removed = cache.remove_commit(repo, kCommitA);
+  const auto removed = cache.remove_commit(repo, kCommitA, nothing_recorded);
   ASSERT_OK(removed);
   EXPECT_EQ(removed->files, 3U);
   EXPECT_EQ(removed->bytes, 7U);
@@ -202,20 +207,51 @@ TEST_F(HubCacheTest, RemovingASnapshotKeepsWhatOthersLinkTo) {
   EXPECT_FALSE(fs::exists(cache.layout().ref(repo, "refs")));
   EXPECT_EQ(test::read_text(cache.layout().ref(repo, "main")), kCommitB);
   EXPECT_EQ(test::read_text(entry(kCommitB, "s")), "shared");
-  EXPECT_EQ(cache.remove_commit(repo, kCommitA).error().code, Code::not_found);
+  EXPECT_EQ(cache.remove_commit(repo, kCommitA, nothing_recorded).error().code, Code::not_found);
 }
 
 TEST_F(HubCacheTest, RemovingARepoLeavesNothingOfIt) {
   ASSERT_OK(cache.link_snapshot(repo, kCommitA, "f", put_blob("f")));
   put_blob("linked by nobody");
   ASSERT_OK(cache.write_ref(repo, "main", kCommitA));
-  const auto removed = cache.remove_repo(repo);
+  const auto removed = cache.remove_repo(repo, nothing_recorded);
   ASSERT_OK(removed);
   EXPECT_EQ(removed->etags.size(), 2U);
   EXPECT_EQ(removed->bytes, 17U);
   EXPECT_FALSE(fs::exists(cache.layout().repo_dir(repo)));
-  EXPECT_EQ(cache.remove_repo(repo).error().code, Code::not_found);
+  EXPECT_EQ(cache.remove_repo(repo, nothing_recorded).error().code, Code::not_found);
 }
 
 }  // namespace
+TEST_F(HubCacheTest, WhatGoesIsForgottenAfterItsLinksAndBeforeItsFile) {
+  const BlobId blob = put_blob("bytes");
+  ASSERT_OK(cache.link_snapshot(repo, kCommitA, "f", blob));
+  ASSERT_OK(cache.write_ref(repo, "main", kCommitA));
+  int calls = 0;
+  ASSERT_OK(cache.remove_commit(repo, kCommitA, [&](const std::vector<std::string>& etags) -> Result<void> {
+    ++calls;
+    EXPECT_THAT(etags, testing::ElementsAre(blob.etag()));
+    EXPECT_FALSE(fs::exists(cache.layout().ref(repo, "main")));
+    EXPECT_FALSE(fs::exists(cache.layout().snapshot(repo, kCommitA)));
+    EXPECT_TRUE(fs::exists(cache.layout().blob(repo, blob)));
+    return {};
+  }));
+  EXPECT_EQ(calls, 1);
+  EXPECT_FALSE(fs::exists(cache.layout().blob(repo, blob)));
+}
+
+TEST_F(HubCacheTest, WhatCannotBeForgottenKeepsItsFile) {
+  const BlobId linked = put_blob("linked");
+  const BlobId loose = put_blob("loose");
+  ASSERT_OK(cache.link_snapshot(repo, kCommitA, "f", linked));
+  const auto refuse = [](const std::vector<std::string>&) -> Result<void> {
+    return fail(Code::io, "the table cannot be written");
+  };
+  EXPECT_EQ(cache.remove_loose_blobs(repo, refuse).error().code, Code::io);
+  EXPECT_TRUE(fs::exists(cache.layout().blob(repo, loose)));
+  EXPECT_EQ(cache.remove_commit(repo, kCommitA, refuse).error().code, Code::io);
+  EXPECT_EQ(cache.remove_repo(repo, refuse).error().code, Code::io);
+  EXPECT_TRUE(fs::exists(cache.layout().blob(repo, linked)));
+}
+
 }  // namespace shoal
