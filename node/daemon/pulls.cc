@@ -8,10 +8,7 @@
 #include "transport/origin/hub_client.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
-
-#include <sys/stat.h>
 
 namespace shoal {
 namespace {
@@ -32,11 +29,6 @@ bool fetched_before(const FileStatus& a, const FileStatus& b) {
   return a.path < b.path;
 }
 
-std::string amount(std::uint64_t bytes) {
-  if (bytes < 10 * kGiB) return std::to_string(bytes / kMiB) + " MiB";
-  return std::to_string(bytes / kGiB) + " GiB";
-}
-
 // In words, what a file's bytes came from.
 std::string came_from(const FileStatus& file) {
   std::string out;
@@ -47,36 +39,6 @@ std::string came_from(const FileStatus& file) {
   add(file.bytes_origin, " from the Hub");
   add(file.bytes_local, " was here");
   return out.empty() ? "an empty file" : out;
-}
-
-// Bytes that a file takes on the disk; a partial is sparse, and one of a former run has its space already.
-std::uint64_t allocated(const std::string& path) {
-  struct stat file {};
-  return ::stat(path.c_str(), &file) == 0 ? static_cast<std::uint64_t>(file.st_blocks) * 512 : 0;
-}
-
-// What is missing of these blobs.
-std::uint64_t needed_for(BlobStore& store, const RepoRef& repo, const std::set<BlobId>& blobs) {
-  std::uint64_t needed = 0;
-  for (const BlobId& blob : blobs) {
-    if (store.find(blob)) continue;
-    needed += blob.size - std::min(blob.size, allocated(store.cache().layout().partial(repo, blob)));
-  }
-  return needed;
-}
-
-// Whether so much fits, so that a hopeless pull fails before it takes any space. Each blob is held against
-// what is really free once more when it begins.
-Result<void> check_space(BlobStore& store, std::uint64_t needed, std::uint64_t floor) {
-  std::error_code ec;
-  const auto space = std::filesystem::space(store.cache().layout().root(), ec);
-  if (ec) return {};
-  const std::uint64_t available = space.available > floor ? space.available - floor : 0;
-  if (needed <= available) return {};
-  return fail(Code::no_space,
-              "the pull needs " + amount(needed) + ", but only " + amount(available) + " of " +
-                  store.cache().layout().root() + " are free above the floor of " + amount(floor) +
-                  "; free some space, lower free_space_floor, or pull fewer files with --include");
 }
 
 }  // namespace
@@ -96,6 +58,11 @@ Pulls::Pulls(Loop& loop, BlobStore& store, StateDb& db, HubClient& hub, ShareRul
 Pulls::Pull* Pulls::find(PullId id) {
   const auto it = pulls_.find(id);
   return it == pulls_.end() ? nullptr : &it->second;
+}
+
+Pulls::Pull* Pulls::find_live(PullId id) {
+  Pull* pull = find(id);
+  return pull == nullptr || pull->status.finished_at.ms != 0 ? nullptr : pull;
 }
 
 // --- starting
@@ -215,8 +182,8 @@ void Pulls::list(PullId id) {
   hub_.list_files(pull->status.repo, pull->status.commit_id,
                   [this, id](Result<std::vector<RepoFile>> listed) {
                     loop_.post([this, id, listed = std::move(listed)] {
-                      Pull* live = find(id);
-                      if (live == nullptr || live->status.finished_at.ms != 0) return;
+                      Pull* live = find_live(id);
+                      if (live == nullptr) return;
                       if (!listed) {
                         if (can_wait(*live, listed.error())) {
                           live->waiting_for = "the Hub: " + listed.error().message;
@@ -245,8 +212,8 @@ void Pulls::check_access(PullId id, Files files) {
   hub_.is_public(pull.status.repo, pull.status.commit_id, path,
                  [this, id, files = std::move(files)](const Result<bool>& is_public) {
                    loop_.post([this, id, files, is_public] {
-                     Pull* live = find(id);
-                     if (live == nullptr || live->status.finished_at.ms != 0) return;
+                     Pull* live = find_live(id);
+                     if (live == nullptr) return;
                      // When the Hub does not say, the answer of an earlier day counts, and without one the
                      // blobs stay private.
                      if (is_public) on_access_(live->status.repo, *is_public);
@@ -281,72 +248,7 @@ void Pulls::choose(PullId id, Files files) {
   status.size = size;
   status.state = PullState::running;
   pull.waiting_for.clear();
-  std::set<BlobId> blobs;
-  for (const File& file : pull.files) blobs.insert(file.status.blob);
-  loop_.run(
-      [&store = store_, repo = status.repo, blobs = std::move(blobs), floor = free_space_floor_,
-       evicts = evictor_ != nullptr && evictor_->enabled()]() -> Result<std::uint64_t> {
-        if (auto prepared = store.cache().prepare_repo(repo); !prepared) return shoal::fail(prepared.error());
-        const std::uint64_t needed = needed_for(store, repo, blobs);
-        if (evicts) return needed;
-        if (auto fits = check_space(store, needed, floor); !fits) return shoal::fail(fits.error());
-        return needed;
-      },
-      [this, id](const Result<std::uint64_t>& needed) { find_room(id, needed); });
-}
-
-void Pulls::find_room(PullId id, const Result<std::uint64_t>& needed) {
-  Pull* pull = find(id);
-  if (pull == nullptr || pull->status.finished_at.ms != 0) return;
-  if (!needed) {
-    end(*pull, PullState::failed, needed.error());
-    return;
-  }
-  pull->needed = *needed;
-  if (*needed == 0 || evictor_ == nullptr || !evictor_->enabled()) {
-    want_files(id);
-    return;
-  }
-  pull->waiting_for = "room in the cache: what can be evicted";
-  make_room(id, std::chrono::steady_clock::now() + kRoomPatience);
-}
-
-void Pulls::make_room(PullId id, Time until) {
-  evictor_->run({}, [this, id, until](const Result<Evictor::Outcome>& outcome) {
-    Pull* live = find(id);
-    if (live == nullptr || live->status.finished_at.ms != 0) return;
-    if (outcome && room_may_come(*outcome) && std::chrono::steady_clock::now() < until) {
-      live->waiting_for = "room in the cache: what could go is being read";
-      loop_.after(kRoomLookEvery, [this, id, until] {
-        const Pull* waiting = find(id);
-        if (waiting != nullptr && waiting->status.finished_at.ms == 0) make_room(id, until);
-      });
-      return;
-    }
-    live->waiting_for.clear();
-    if (!outcome) {
-      end(*live, PullState::failed, outcome.error());
-    } else if (outcome->bytes_freed < outcome->bytes_needed) {
-      end(*live, PullState::failed,
-          Error{Code::no_space,
-                "there is no room for " + amount(live->needed) +
-                    " more in the cache: " + explain_kept(*outcome) +
-                    "; raise cache_size_limit, free some space, `shoal gc --even-last-copies`, or pull fewer "
-                    "files with --include",
-                0});
-    } else {
-      want_files(id);
-    }
-  });
-}
-
-std::uint64_t Pulls::outstanding() {
-  std::uint64_t bytes = 0;
-  for (const auto& [id, pull] : pulls_) {
-    const PullStatus& s = pull.status;
-    if (s.finished_at.ms == 0) bytes += std::min(pull.needed, s.size - std::min(s.bytes_done, s.size));
-  }
-  return bytes;
+  look_for_space(id);
 }
 
 // Where the line of bytes has got to: the place of the first file that is not done, of all running pulls. A
@@ -439,8 +341,8 @@ void Pulls::link(PullId id, std::size_t index, const Fetcher::Sources& bytes) {
 }
 
 void Pulls::on_linked(PullId id, std::size_t index, const Result<void>& result) {
-  Pull* pull = find(id);
-  if (pull == nullptr || pull->status.finished_at.ms != 0) return;
+  Pull* pull = find_live(id);
+  if (pull == nullptr) return;
   File& file = pull->files[index];
   file.linking = false;
   if (!result) {
@@ -468,8 +370,8 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
   const std::set<User> users = std::exchange(it->second, {});
   users_.erase(it);
   for (const User& user : users) {
-    Pull* pull = find(user.pull);
-    if (pull == nullptr || pull->status.finished_at.ms != 0) continue;
+    Pull* pull = find_live(user.pull);
+    if (pull == nullptr) continue;
     FileStatus& file = pull->files[user.file].status;
     file.state = FileState::failed;
     file.error = error.message;
@@ -482,40 +384,6 @@ void Pulls::on_blob_failed(const BlobId& blob, const Error& error) {
       end(*pull, PullState::failed, std::move(named));
     }
   }
-}
-
-bool Pulls::wait_for_room(const BlobId& blob, const Error& error) {
-  if (evictor_ == nullptr || !evictor_->enabled()) return false;
-  Pull* pull = find(users_.at(blob).begin()->pull);
-  if (pull == nullptr || pull->room_made >= kRoomMadeMax) return false;
-  ++pull->room_made;
-  pull->waiting_for = "room on the disk: what can be evicted";
-  make_room_for(blob, error, std::chrono::steady_clock::now() + kRoomPatience);
-  return true;
-}
-
-void Pulls::make_room_for(const BlobId& blob, const Error& error, Time until) {
-  evictor_->run({}, [this, blob, error, until](const Result<Evictor::Outcome>& outcome) {
-    const auto it = users_.find(blob);
-    if (it == users_.end()) return;  // cancelled meanwhile
-    const User user = *it->second.begin();
-    Pull* live = find(user.pull);
-    if (live != nullptr && outcome && outcome->bytes_freed == 0 && room_may_come(*outcome) &&
-        std::chrono::steady_clock::now() < until) {
-      live->waiting_for = "room on the disk: what could go is being read";
-      loop_.after(kRoomLookEvery, [this, blob, error, until] {
-        if (users_.contains(blob)) make_room_for(blob, error, until);
-      });
-      return;
-    }
-    if (live != nullptr) live->waiting_for.clear();
-    if (live != nullptr && outcome && outcome->bytes_freed > 0) {
-      want_one(*live, user.file, {});
-    } else {
-      if (live != nullptr) live->room_made = kRoomMadeMax;
-      on_blob_failed(blob, error);
-    }
-  });
 }
 
 void Pulls::maybe_finish(PullId id) {
@@ -533,8 +401,8 @@ void Pulls::maybe_finish(PullId id) {
   loop_.run([&store = store_, repo = s.repo, revision = s.revision,
              commit = s.commit_id] { return store.cache().write_ref(repo, revision, commit); },
             [this, id](const Result<void>& result) {
-              Pull* live = find(id);
-              if (live == nullptr || live->status.finished_at.ms != 0) return;
+              Pull* live = find_live(id);
+              if (live == nullptr) return;
               if (result) {
                 end(*live, PullState::done, std::nullopt);
               } else {
@@ -612,95 +480,6 @@ void Pulls::release(PullId id) {
     }
   }
   for (const BlobId& blob : unused) fetcher_->unwant(blob);
-}
-
-// --- views
-
-void Pulls::refresh(Pull& pull, Time now) {
-  PullStatus& s = pull.status;
-  if (s.finished_at.ms != 0) return;
-  std::uint64_t done = 0;
-  s.bytes_lan = s.bytes_origin = s.bytes_local = s.bytes_per_s = 0;
-  std::string waiting;
-  bool waiting_is_active = false;
-  for (File& file : pull.files) {
-    FileStatus& f = file.status;
-    if (f.state != FileState::held && f.state != FileState::failed && !file.linking) {
-      if (const auto view = fetcher_->view(f.blob, now)) {
-        f.state = view->state;
-        f.bytes_lan = view->bytes.lan;
-        f.bytes_origin = view->bytes.origin;
-        f.bytes_local = view->bytes.local;
-        f.bytes_done = view->bytes.sum();
-        f.bytes_per_s = view->bytes_per_s;
-        f.waiting_for = view->waiting_for;
-        file.pieces = view->pieces;
-        f.eta_s = f.bytes_per_s == 0
-                      ? std::nullopt
-                      : std::optional<std::int64_t>((f.blob.size - std::min(f.bytes_done, f.blob.size)) /
-                                                    f.bytes_per_s);
-      }
-    } else {
-      f.bytes_per_s = 0;
-      f.eta_s.reset();
-      f.waiting_for.clear();
-    }
-    done += f.bytes_done;
-    s.bytes_lan += f.bytes_lan;
-    s.bytes_origin += f.bytes_origin;
-    s.bytes_local += f.bytes_local;
-    s.bytes_per_s += f.bytes_per_s;
-    // What holds up a file that moves holds up the pull, before what waits for its turn behind it.
-    const bool active = f.state == FileState::fetching || f.state == FileState::checking;
-    if (waiting.empty() || (active && !waiting_is_active)) waiting = f.waiting_for;
-    waiting_is_active = waiting_is_active || (active && !f.waiting_for.empty());
-  }
-  pull.shown_done = std::max(pull.shown_done, done);
-  s.bytes_done = pull.shown_done;
-  s.eta_s = s.bytes_per_s == 0
-                ? std::nullopt
-                : std::optional<std::int64_t>((s.size - std::min(s.bytes_done, s.size)) / s.bytes_per_s);
-  s.waiting_for = pull.waiting_for.empty() ? waiting : pull.waiting_for;
-}
-
-bool Pulls::is_wanted(const RepoRef& repo, const std::string& commit) const {
-  return std::ranges::any_of(pulls_, [&](const auto& entry) {
-    const PullStatus& s = entry.second.status;
-    return s.finished_at.ms == 0 && s.repo == repo && (commit.empty() || s.commit_id == commit);
-  });
-}
-
-std::optional<PullDetail> Pulls::detail(PullId id, Time now) {
-  Pull* pull = find(id);
-  if (pull == nullptr) return std::nullopt;
-  refresh(*pull, now);
-  PullDetail detail{pull->status, {}};
-  for (const File& file : pull->files) detail.files.push_back(file.status);
-  return detail;
-}
-
-std::vector<PullStatus> Pulls::statuses(std::size_t limit, Time now) {
-  std::vector<PullStatus> rows;
-  for (auto it = pulls_.rbegin(); it != pulls_.rend() && rows.size() < limit; ++it) {
-    refresh(it->second, now);
-    rows.push_back(it->second.status);
-  }
-  return rows;
-}
-
-void Pulls::append_rows(StatusSnapshot& snapshot, Time now) {
-  for (auto& [id, pull] : pulls_) {
-    refresh(pull, now);
-    snapshot.pulls.push_back(pull.status);
-    const bool ended = pull.status.finished_at.ms != 0;
-    if (ended && pull.written_after_end) continue;
-    snapshot.pull_files.push_back({id, snapshot.files.size(), pull.files.size()});
-    for (const File& file : pull.files) {
-      snapshot.files.push_back(file.status);
-      snapshot.pieces.push_back(file.pieces);
-    }
-    pull.written_after_end = ended;
-  }
 }
 
 }  // namespace shoal

@@ -4,7 +4,7 @@
 //   done
 //
 // A blob wanted by several files, or several pulls, is fetched once and linked for each. Owned by the loop
-// thread.
+// thread. Also in pull_room.cc, pull_views.cc and joint_pulls.cc.
 #pragma once
 
 #include "node/api/api_backend.h"
@@ -124,14 +124,16 @@ class Pulls {
   void add_joint_file(PullId id, OriginFile file);
   void want_one(const Pull& pull, std::size_t index, std::string token);
   [[nodiscard]] Pull* find(PullId id);
+  [[nodiscard]] Pull* find_live(PullId id);  // null also when it has ended
   void resolve(PullId id);
   void list(PullId id);
   void check_access(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   void choose(PullId id, std::vector<std::pair<std::string, BlobId>> files);
   // Fails the pull or makes room, then want_files().
+  void look_for_space(PullId id);
   void find_room(PullId id, const Result<std::uint64_t>& needed);
-  void make_room(PullId id, Time until);
-  void make_room_for(const BlobId& blob, const Error& error, Time until);
+  struct Room;
+  void evict_for(Room room);
   void want_files(PullId id);
   [[nodiscard]] std::uint64_t present_place() const;
   // The disk filled up: the blob is tried again once there is room. False: there will be none.
