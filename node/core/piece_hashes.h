@@ -18,36 +18,20 @@
 namespace shoal {
 
 class PieceHashes {
-#ifdef __SANITIZE_THREAD__
-  static constexpr bool kInPlace = false;  // it knows no fences
-#else
-  static constexpr bool kInPlace = true;
-#endif
-
  public:
   PieceHashes() = default;
   explicit PieceHashes(std::vector<Hash256> hashes)
       : list_(std::make_shared<std::vector<Hash256>>(std::move(hashes))) {}
 
-  [[nodiscard]] std::size_t size() const {
-    return list_ ? list_->size() : 0;
-  }
-  [[nodiscard]] bool empty() const {
-    return size() == 0;
-  }
-  [[nodiscard]] const Hash256& operator[](std::size_t i) const {
-    return (*list_)[i];
-  }
+  [[nodiscard]] std::size_t size() const { return list_ ? list_->size() : 0; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] const Hash256& operator[](std::size_t i) const { return (*list_)[i]; }
   [[nodiscard]] const std::vector<Hash256>& list() const {
     static const std::vector<Hash256> none;
     return list_ ? *list_ : none;
   }
   void set(std::size_t i, const Hash256& hash) {
-    if constexpr (kInPlace) {
-      // Whoever had another copy has read it for the last time.
-      if (list_.use_count() == 1) std::atomic_thread_fence(std::memory_order_acquire);
-    }
-    if (!kInPlace || list_.use_count() > 1) list_ = std::make_shared<std::vector<Hash256>>(*list_);
+    if (!alone()) list_ = std::make_shared<std::vector<Hash256>>(*list_);
     (*list_)[i] = hash;
   }
   bool operator==(const PieceHashes& other) const {
@@ -58,6 +42,19 @@ class PieceHashes {
   }
 
  private:
+  // Whether no other copy has the list, so that it may be changed in place. Asked once: between two questions
+  // another thread's copy may go.
+  [[nodiscard]] bool alone() const {
+#ifdef __SANITIZE_THREAD__
+    return false;  // it knows no fences
+#else
+    if (list_.use_count() != 1) return false;
+    std::atomic_thread_fence(
+        std::memory_order_acquire);  // who had another copy has read it for the last time
+    return true;
+#endif
+  }
+
   std::shared_ptr<std::vector<Hash256>> list_;
 };
 

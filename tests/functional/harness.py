@@ -62,12 +62,14 @@ def wait_until(condition, what, timeout=30.0, pause=0.05):
 def free_ports(count, address="127.0.0.1"):
     """Ports that were free a moment ago, all different, and none that the kernel gives to outgoing connections."""
     ports = []
-    while len(ports) < count:
+    for _ in range(1000):  # of 22,000 ports; a host that has none left is to say so
         port = random.randrange(10_240, 32_768)
         with contextlib.suppress(OSError), socket.create_server((address, port)):
             if port not in ports:
                 ports.append(port)
-    return ports
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"found {len(ports)} of {count} free ports on {address}")
 
 
 def _die_with_parent():

@@ -37,6 +37,18 @@ class Evict(harness.FunctionalTest):
     def repo(self, name, size="8MiB"):
         return self.hub_.add_repo(name, size=size, shards=1)
 
+    def sparse_repo(self, name, size):
+        """A model that takes next to no disk: every MiB of it says where it is, and the rest is zeros."""
+        folder = self.work / "models" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        with open(folder / "model.safetensors", "wb") as f:
+            for at in range(0, int(size.removesuffix("MiB")) * MIB, MIB):
+                f.seek(at)
+                f.write(f"{name} at {at}".encode())
+            f.truncate(at + MIB)
+        return self.hub_.add_repo(name, directory=str(folder))
+
     def limited(self, name, mib, *arguments, peers=()):
         return self.node(name, self.hub_, peers=peers, arguments=["--cache-size-limit", f"{mib}MiB", *arguments])
 
@@ -164,9 +176,11 @@ class Evict(harness.FunctionalTest):
 
     def test_nothing_is_lost_to_a_site_whose_machines_are_each_too_small(self):
         # 50 GiB of models and 20 on each of 4 machines, scaled down; every model is pulled by two of them.
-        unit = harness.size(1, 16)  # MiB per "GiB"
+        # SHOAL_QUOTA_UNIT=1024 with TMPDIR on a file system that compresses runs it at full size (docs/testing.md).
+        unit = int(os.environ.get("SHOAL_QUOTA_UNIT") or harness.size(1, 16))  # MiB per "GiB"
         models, of_model, limit = 10, 5 * unit, 20 * unit + 1
-        repos = [self.repo(f"acme/m{i}", f"{of_model}MiB") for i in range(models)]
+        make = self.sparse_repo if unit > 64 else self.repo
+        repos = [make(f"acme/m{i}", f"{of_model}MiB") for i in range(models)]
         nodes = []
         for i in range(4):
             nodes.append(self.limited(f"n{i}", limit, peers=nodes[:1]).start())
@@ -176,7 +190,7 @@ class Evict(harness.FunctionalTest):
         for turn in range(2 * models):
             model = turn % models
             node = nodes[(model + 2 * (turn // models)) % 4]  # the second time around by another one
-            out = node.pull(f"acme/m{model}", status=None)
+            out = node.pull(f"acme/m{model}", status=None, timeout=600)
             self.assertIn(out.returncode, (0, 7), out.stderr)
             if out.returncode == 0:
                 served += 1
@@ -197,8 +211,8 @@ class Evict(harness.FunctionalTest):
                  f"(exit 7), {sum(blobs_of(r) <= everything for r in repos)} of {models} models on the site at the end, "
                  f"{counters['weight_bytes'] / weights:.2f} times the models came from the Hub")
         self.assertTrue(all(blobs_of(r) <= everything for r in repos))
-        # 1.00 to 1.04 on an idle machine, 2 without neighbours. A loaded one serves slowly, and then part comes from the Hub.
-        self.assertLess(counters["weight_bytes"], 1.25 * weights)
+        # 1.00 to 1.04; 2 without neighbours.
+        self.assertLess(counters["weight_bytes"], 1.05 * weights)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The bytes of files: on disk, in memory, or computed from a seed at any offset."""
 
+import abc
 import hashlib
 import mmap
 import os
@@ -24,14 +25,14 @@ def _pattern(seed):
     return _patterns[seed]
 
 
-class Content:
+class Content(abc.ABC):
     """`size` bytes that can be read and sent from any offset, by several threads at once."""
 
     size = 0
 
+    @abc.abstractmethod
     def views(self, start, length):
         """Yields bytes-like objects that make up [start, start + length)."""
-        raise NotImplementedError
 
     def send(self, sock, start, length):
         """Sends at least one and at most `length` bytes; returns how many."""

@@ -204,12 +204,12 @@ class World {
     return result ? Result<void>{} : fail(result.error());
   }
   template <typename Do>
-  static bool step(Do todo) {
-    return todo().has_value() || todo().has_value();
+  static bool step(Do call) {
+    return call().has_value() || call().has_value();
   }
   template <typename Do, typename Then>
-  static void step(Do todo, Then then) {
-    if (step(todo)) then();
+  static void step(Do call, Then then) {
+    if (step(call)) then();
   }
 
   bool open(Outcome* out = nullptr) {

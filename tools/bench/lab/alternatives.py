@@ -4,6 +4,7 @@
 are made beforehand: what a cold site does not have.
 """
 
+import abc
 import json
 import pathlib
 import shutil
@@ -34,7 +35,7 @@ def _wait_all(names, zero, is_done, pause_s=0.02):
     return took
 
 
-class Alternative:
+class Alternative(abc.ABC):
     name = ""
     about = ""
     packages = ()
@@ -47,8 +48,9 @@ class Alternative:
     def prepare(self, site):
         """Everything that is not timed."""
 
+    @abc.abstractmethod
     def pull(self, site):
-        raise NotImplementedError
+        """Has each host of the site fetch the model. Returns host -> seconds."""
 
     def stop(self):
         """Ends what still runs."""

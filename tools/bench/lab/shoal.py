@@ -58,16 +58,16 @@ class Nodes:
     def run(self, script):
         """Pulls by the script. Returns host -> (began, ended)."""
         pulls, begun, took = {}, {}, {}
-        todo = [(script.starts.get(n, 0.0), n) for n in self.by_name if n not in script.not_pulling]
-        todo.sort(key=lambda item: item[0])
+        waiting = [(script.starts.get(n, 0.0), n) for n in self.by_name if n not in script.not_pulling]
+        waiting.sort(key=lambda item: item[0])
         actions = sorted(script.actions, key=lambda item: item[0])
         zero = time.monotonic()
-        while todo or actions or any(name not in took and name not in script.lost for name in pulls):
+        while waiting or actions or any(name not in took and name not in script.lost for name in pulls):
             now = time.monotonic() - zero
             if now > DEADLINE_S:
                 raise AssertionError(f"not done after {DEADLINE_S} s: {sorted(set(pulls) - set(took))}")
-            while todo and todo[0][0] <= now:
-                _, name = todo.pop(0)
+            while waiting and waiting[0][0] <= now:
+                _, name = waiting.pop(0)
                 pulls[name] = self[name].pull_in_background(origin.REPO)
                 begun[name] = time.monotonic() - zero
             while actions and actions[0][0] <= now:
