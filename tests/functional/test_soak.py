@@ -3,6 +3,7 @@
 nothing has grown.
 
 SHOAL_SOAK=300 runs for so many seconds (15 unless given, 1800 by hand). SHOAL_SEED repeats a run's decisions.
+SHOAL_HEAPTRACK=FILE.gz records each allocation of the node "one" for heaptrack_print (package heaptrack).
 
     one, two, three   live from the beginning to the end: theirs are the figures
     four, five        killed with SIGKILL every few seconds, and started again
@@ -13,6 +14,7 @@ import collections
 import os
 import pathlib
 import random
+import subprocess
 import threading
 import time
 
@@ -41,6 +43,17 @@ WEATHER = [
     {"kind": "expired", "rate": 0.05},
     {"kind": "latency", "ms": 300, "rate": 0.1},
 ]
+
+
+HEAPTRACK = pathlib.Path("/usr/lib/heaptrack")
+
+
+def record_allocations(work, out):
+    """What `heaptrack` does itself, but the node stays the process that was started. Returns its environment."""
+    pipe = work / "allocations"
+    os.mkfifo(pipe)
+    subprocess.Popen(["sh", "-c", f'"{HEAPTRACK}/libexec/heaptrack_interpret" < "{pipe}" | gzip -1 > "{out}"'])
+    return {"LD_PRELOAD": str(HEAPTRACK / "libheaptrack_preload.so"), "DUMP_HEAPTRACK_OUTPUT": str(pipe)}
 
 
 class Figures:
@@ -93,7 +106,9 @@ class Soak(harness.FunctionalTest):
         arguments = ["--cache-size-limit", f"{LIMIT // MIB}MiB", "--evict-last-copies", "true", "--free-space-floor", "0"]
         self.all = []
         for name in ("one", "two", "three", "four", "five", "liar"):
-            node = self.node(name, hub, peers=list(self.all), arguments=arguments, log_level="warning")
+            record = os.environ.get("SHOAL_HEAPTRACK") if name == "one" else None
+            node = self.node(name, hub, peers=list(self.all), arguments=arguments, log_level="warning",
+                             env=record_allocations(self.work, record) if record else None)
             self.all.append(node.start())
         self.steady, self.mortal, self.liar = self.all[:3], self.all[3:5], self.all[5]
         self.figures = [Figures(node) for node in self.steady]
