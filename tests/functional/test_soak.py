@@ -48,14 +48,6 @@ WEATHER = [
 HEAPTRACK = pathlib.Path("/usr/lib/heaptrack")
 
 
-def record_allocations(work, out):
-    """What `heaptrack` does itself, but the node stays the process that was started. Returns its environment."""
-    pipe = work / "allocations"
-    os.mkfifo(pipe)
-    subprocess.Popen(["sh", "-c", f'"{HEAPTRACK}/libexec/heaptrack_interpret" < "{pipe}" | gzip -1 > "{out}"'])
-    return {"LD_PRELOAD": str(HEAPTRACK / "libheaptrack_preload.so"), "DUMP_HEAPTRACK_OUTPUT": str(pipe)}
-
-
 class Figures:
     """Descriptors, threads and resident memory of a process, looked at once a second."""
 
@@ -102,13 +94,21 @@ class Soak(harness.FunctionalTest):
         self.check_files()
         self.check_figures()
 
+    def record_allocations(self, out):
+        """What `heaptrack` does itself, but the node stays the process that was started. Returns its environment."""
+        pipe = self.work / "allocations"
+        os.mkfifo(pipe)
+        recorder = subprocess.Popen(["sh", "-c", f'"{HEAPTRACK}/libexec/heaptrack_interpret" < "{pipe}" | gzip -1 > "{out}"'])
+        self.addCleanup(recorder.wait)  # it ends when the node has
+        return {"LD_PRELOAD": str(HEAPTRACK / "libheaptrack_preload.so"), "DUMP_HEAPTRACK_OUTPUT": str(pipe)}
+
     def start_nodes(self, hub):
         arguments = ["--cache-size-limit", f"{LIMIT // MIB}MiB", "--evict-last-copies", "true", "--free-space-floor", "0"]
         self.all = []
         for name in ("one", "two", "three", "four", "five", "liar"):
             record = os.environ.get("SHOAL_HEAPTRACK") if name == "one" else None
             node = self.node(name, hub, peers=list(self.all), arguments=arguments, log_level="warning",
-                             env=record_allocations(self.work, record) if record else None)
+                             env=self.record_allocations(record) if record else None)
             self.all.append(node.start())
         self.steady, self.mortal, self.liar = self.all[:3], self.all[3:5], self.all[5]
         self.figures = [Figures(node) for node in self.steady]
