@@ -37,12 +37,23 @@ def setUpModule():
 
 
 class Page(harness.FunctionalTest):
-    def browse(self, scenario, node, *arguments):
-        out = subprocess.run(["node", "page.mjs", scenario, node.api_url + "/", *map(str, arguments)], cwd=folder, capture_output=True, text=True,
-                             timeout=150, env=harness.clean_environment(folder) | {"TMPDIR": str(self.work), "CHROMIUM": CHROMIUM})
-        if out.returncode != 0:
-            raise AssertionError(f"page.mjs {scenario}: {out.stderr[-3000:]}")
-        seen = json.loads(out.stdout.splitlines()[-1])
+    def browse(self, scenario, node, *arguments, at=None):
+        """What the scenario saw. `at`: word that it says -> what is done then."""
+        page = subprocess.Popen(["node", "page.mjs", scenario, node.api_url + "/", *map(str, arguments)], cwd=folder, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, env=harness.clean_environment(folder) | {"TMPDIR": str(self.work), "CHROMIUM": CHROMIUM})
+        self.addCleanup(page.kill)
+        said = ""
+        for word, action in (at or {}).items():
+            line = page.stderr.readline()
+            while line and line.strip() != word:
+                said += line
+                line = page.stderr.readline()
+            if line:
+                action()
+        out, err = page.communicate(timeout=150)
+        if page.returncode != 0:
+            raise AssertionError(f"page.mjs {scenario}: {(said + err)[-3000:]}")
+        seen = json.loads(out.splitlines()[-1])
         # Whatever the scenario: no request to another host, nothing that the page's policy refused, no error.
         self.assertEqual([urllib.parse.urlsplit(node.api_url).netloc], seen["hosts"])
         self.assertEqual([], seen["errors"])
@@ -53,11 +64,14 @@ class Page(harness.FunctionalTest):
         hub.add_repo("acme/tiny", size="96MiB", shards=3)
         one = self.node("one", hub).start()
         two = self.node("two", hub, peers=[one]).start()
-        hub.rate(10 * MIB)
-        # Two nodes pull together, so that bytes come from both sides.
-        two.cli("pull", "acme/tiny", "--detach")
-        one.cli("pull", "acme/tiny", "--detach")
-        seen = self.browse("click", one)
+        hub.rate(3 * MIB)
+
+        def pull():
+            # Two nodes pull together, so that bytes come from both sides.
+            two.cli("pull", "acme/tiny", "--detach")
+            one.cli("pull", "acme/tiny", "--detach")
+
+        seen = self.browse("click", one, at={"open": pull, "finish": lambda: hub.rate(0)})
         self.assertEqual([], seen["console"])
 
         self.assertEqual("acme/tiny", seen["repo"])
@@ -85,6 +99,7 @@ class Page(harness.FunctionalTest):
         self.assertEqual((0, 1), (seen["found_none"], seen["found"]))
 
     def test_300_repos_with_10000_files_open_at_once(self):
+        empty = self.browse("empty", self.node("empty", "http://127.0.0.1:9").start())
         node = self.node("one", "http://127.0.0.1:9").start()
         node.stop()
         with contextlib.closing(sqlite3.connect(node.database)) as db, db:
@@ -99,27 +114,25 @@ class Page(harness.FunctionalTest):
         self.assertLess(seen["rows"], 60, "rows that nobody sees are not in the document")
         self.assertLess(seen["rows_scrolled"], 60)
         frames = seen["frames"]
-        self.say(f"300 repos, 10,200 files: open in {seen['ms']} ms; {len(frames)} frames while scrolling: median {frames[len(frames) // 2]:.0f} ms, "
-                 f"worst {frames[-1]:.0f} ms")
+        frame, least_frame = (f[len(f) // 2] for f in (frames, empty["frames"]))
+        self.say(f"300 repos, 10,200 files: open in {seen['ms']} ms (an empty node: {empty['ms']}); {len(frames)} frames while scrolling: "
+                 f"median {frame:.0f} ms (of an empty page that stands: {least_frame:.0f}), worst {frames[-1]:.0f} ms")
         self.assertGreater(len(frames), 50)
-        # The best of three and the median, since this may share its machine with a build.
-        self.assertLess(min(seen["ms"]), 1000, "opens in under a second")
-        self.assertLess(frames[len(frames) // 2], 34, "scrolls at 30 frames a second or more")
+        # Promised are a second and 30 frames a second. A machine whose browser is slow with an empty page is held against that.
+        self.assertLess(min(seen["ms"]), max(1000, 2.5 * min(empty["ms"])), "opens in under a second")
+        self.assertLess(frame, max(34, 2 * least_frame), "scrolls at 30 frames a second or more")
 
     def test_a_page_that_stays_open_over_a_restart_shows_what_is_new(self):
         hub = self.hub()
         hub.add_repo("acme/late", size="1MiB", shards=1)
         node = self.node("one", hub).start()
-        page = subprocess.Popen(["node", "page.mjs", "restart", node.api_url + "/", "acme/late"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=harness.clean_environment(folder) | {"TMPDIR": str(self.work), "CHROMIUM": CHROMIUM})
-        self.addCleanup(page.kill)
-        self.assertEqual("open\n", page.stderr.readline())
-        node.stop()
-        node.start()
-        node.pull("acme/late")
-        out, err = page.communicate(timeout=100)
-        self.assertEqual(0, page.returncode, err[-2000:])
-        self.assertIn("trying again", json.loads(out.splitlines()[-1])["lost"])
+
+        def restart():
+            node.stop()
+            node.start()
+            node.pull("acme/late")
+
+        self.assertIn("trying again", self.browse("restart", node, "acme/late", at={"open": restart})["lost"])
 
     def test_a_node_with_a_token_asks_for_it(self):
         token = self.work / "token"

@@ -2,6 +2,8 @@
 //
 //   node page.mjs SCENARIO URL [ARGUMENT]
 //
+// Where the other side has something to do meanwhile, a scenario says so by a word on a line of standard error.
+//
 // Every scenario also tells which hosts were asked, what the console said, and what broke the page's policy.
 
 import {mkdtempSync, rmSync} from 'node:fs';
@@ -45,12 +47,26 @@ const mapColours = () => page.evaluate(() => {
   return counts;
 });
 
+// Milliseconds until the page is there, three times.
+const openings = async (selector) => {
+  const ms = [];
+  for (let i = 0; i < 3; ++i) {
+    const began = Date.now();
+    await page.goto(url);
+    await page.waitForSelector(selector);
+    await page.waitForSelector('.connection.live');
+    ms.push(Date.now() - began);
+  }
+  return ms;
+};
+
 const scenarios = {
-  // A pull is running on this node.
+  // A pull begins on this node at "open" and does not end before "finish".
   async click() {
     const out = {};
     await page.goto(url);
     await page.waitForSelector('.connection.live');
+    console.error('open');
     await page.waitForSelector('article.pull');
     out.repo = await text('article.pull h3');
     // The map fills: two looks differ, and each colour is there that should be.
@@ -115,6 +131,7 @@ const scenarios = {
     out.phone_overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     await page.setViewportSize(DESKTOP);
     // The end of the pull is seen without a reload.
+    console.error('finish');
     await page.waitForSelector('.outcome.done', {timeout: 60_000});
     out.announced = await text('#announce');
     // So is the model that came meanwhile, and its files that were opened while they came.
@@ -140,16 +157,26 @@ const scenarios = {
     return {lost};
   },
 
+  // A node with nothing: what this browser on this machine takes at least.
+  async empty() {
+    const ms = await openings('main');
+    const frames = await page.evaluate(() => new Promise((resolve) => {
+      const times = [];
+      let last = performance.now();
+      const step = (now) => {
+        times.push(now - last);
+        last = now;
+        if (times.length < 60) requestAnimationFrame(step);
+        else resolve(times.slice(1).sort((a, b) => a - b));
+      };
+      requestAnimationFrame(step);
+    }));
+    return {ms, frames};
+  },
+
   // A node with many files: how long until the list is there, and whether scrolling keeps up.
   async big() {
-    const out = {ms: []};
-    for (let i = 0; i < 3; ++i) {
-      const began = Date.now();
-      await page.goto(url);
-      await page.waitForSelector('.repo-row');
-      await page.waitForSelector('.connection.live');
-      out.ms.push(Date.now() - began);
-    }
+    const out = {ms: await openings('.repo-row')};
     out.count = await text('#models-count');
     out.rows = await page.locator('#models tbody tr').count();
     await page.locator('.repo-row button').first().click();
