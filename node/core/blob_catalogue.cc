@@ -9,7 +9,7 @@ namespace {
 // The claim of a node among those of one segment.
 template <typename Claims>
 auto claim_of(Claims& claims, NodeId node) {
-  return std::ranges::lower_bound(claims, node, NodeOrder{}, [](const auto& claim) { return claim.first; });
+  return std::ranges::lower_bound(claims, node, {}, [](const auto& claim) { return claim.first; });
 }
 
 }  // namespace
@@ -22,7 +22,7 @@ BlobCatalogue::BlobCatalogue(Geometry geometry, Duration claim_ttl)
       whole_(segment_count_, 0) {}
 
 bool BlobCatalogue::has_segment(const View& view, SegmentIndex segment) {
-  return view.has_all || (to_int(segment) < view.complete.size() && view.complete[to_int(segment)]);
+  return view.has_all || view.complete.contains(to_int(segment));
 }
 
 void BlobCatalogue::recount(SegmentIndex segment) {
@@ -38,11 +38,11 @@ std::vector<SegmentIndex> BlobCatalogue::forget(NodeId node, View& view) {
   if (view.has_all && --having_all_ == 0) {
     for (std::uint32_t i = 0; i < segment_count_; ++i) changed.push_back(static_cast<SegmentIndex>(i));
   }
-  for (std::uint32_t i = 0; i < view.complete.size(); ++i) {
-    if (!view.complete[i] || view.has_all || --whole_[i] > 0) continue;
+  view.complete.for_each([&](std::uint32_t i) {
+    if (view.has_all || --whole_[i] > 0) return;
     recount(static_cast<SegmentIndex>(i));
     changed.push_back(static_cast<SegmentIndex>(i));
-  }
+  });
   for (auto it = partial_.begin(); it != partial_.end();) {
     const SegmentIndex segment = it->first;
     const bool had = it->second.erase(node) > 0;
@@ -162,8 +162,7 @@ void BlobCatalogue::on_has_segment(NodeId node, SegmentIndex segment) {
   view.answered = true;
   if (has_segment(view, segment)) return;
   const bool first = view.complete.empty();
-  if (first) view.complete.resize(segment_count_);
-  view.complete[to_int(segment)] = true;
+  view.complete.insert(to_int(segment));
   if (first) file(node, view);
   if (const auto it = partial_.find(segment); it != partial_.end()) {
     it->second.erase(node);
@@ -228,15 +227,14 @@ void BlobCatalogue::on_segment_refused(NodeId node, SegmentIndex segment) {
   if (view.has_all) {
     view.has_all = false;
     --having_all_;
-    view.complete.assign(segment_count_, true);
-    view.complete[to_int(segment)] = false;
     for (std::uint32_t i = 0; i < segment_count_; ++i) {
-      if (!view.complete[i]) continue;
+      if (i == to_int(segment)) continue;
+      view.complete.insert(i);
       ++whole_[i];
       available_[i] = geometry_.all_pieces(static_cast<SegmentIndex>(i));
     }
-  } else if (to_int(segment) < view.complete.size() && view.complete[to_int(segment)]) {
-    view.complete[to_int(segment)] = false;
+  } else if (view.complete.contains(to_int(segment))) {
+    view.complete.erase(to_int(segment));
     --whole_[to_int(segment)];
   }
   if (const auto at = partial_.find(segment); at != partial_.end()) {
@@ -305,6 +303,7 @@ std::vector<std::pair<NodeId, PieceMask>> BlobCatalogue::claimed_since(SegmentIn
     for (const auto& [mask, since] : claim.since) {
       if (told_nothing || now - since >= age) old |= mask;
     }
+    if (old == 0) continue;
     for (const auto& [other, second] : at->second) {
       if (other != node && live(second, now)) old &= ~second.pieces;
     }
@@ -363,6 +362,7 @@ std::vector<SegmentIndex> BlobCatalogue::lacking(NodeId node,
   const View* view = views_.find(node);
   if (view == nullptr) return segments;
   std::vector<SegmentIndex> found;
+  found.reserve(segments.size());
   for (const SegmentIndex segment : segments) {
     if (!has_segment(*view, segment)) found.push_back(segment);
   }

@@ -17,7 +17,8 @@
 #include "node/core/geometry.h"
 #include "node/core/ids.h"
 #include "node/core/node_map.h"
-#include "node/core/node_order.h"
+#include "node/core/segment_set.h"
+#include "node/core/sorted_nodes.h"
 #include "node/core/time.h"
 
 #include <cstdint>
@@ -103,7 +104,7 @@ class BlobCatalogue {
     bool wants = false;
     bool among_wanters = false;  // the lists it is in
     bool among_having = false;
-    std::vector<bool> complete;  // by segment; empty: none
+    SegmentSet complete;
   };
   [[nodiscard]] bool valid(SegmentIndex segment) const { return to_int(segment) < segment_count_; }
   [[nodiscard]] static bool has_segment(const View& view, SegmentIndex segment);
@@ -127,8 +128,8 @@ class BlobCatalogue {
   SortedNodes wanters_;  // that want it and do not have all
   SortedNodes having_;   // that have all, or any segment whole
   std::map<SegmentIndex, std::vector<std::pair<NodeId, ClaimEntry>>>
-      claims_;  // no empty inner lists, each ascending
-  std::map<SegmentIndex, std::map<NodeId, PieceMask, NodeOrder>> partial_;  // no empty inner maps
+      claims_;                                                   // no empty inner lists, each ascending
+  std::map<SegmentIndex, std::map<NodeId, PieceMask>> partial_;  // no empty inner maps
   std::map<SegmentIndex, SortedNodes> open_;
   // By segment: pieces of neighbours that have some, and how many have it whole. Neighbours with the whole
   // blob are counted apart.

@@ -1,7 +1,7 @@
 #include "node/core/circle.h"
 
-#include "node/core/node_order.h"
 #include "node/core/slice_choice.h"
+#include "node/core/sorted_nodes.h"
 
 #include <algorithm>
 #include <cmath>

@@ -29,10 +29,23 @@ struct Hash256 {
 // A node's stable random identity, made at first start and kept in its state.
 struct NodeId {
   std::array<std::uint8_t, 16> bytes{};
-  auto operator<=>(const NodeId&) const = default;
+  // In the order of the bytes, compared as two numbers: several times quicker than byte by byte, which is
+  // felt where a thousand neighbours are looked up with every message.
+  std::strong_ordering operator<=>(const NodeId& other) const {
+    const std::strong_ordering first = word(0) <=> other.word(0);
+    return first != 0 ? first : word(8) <=> other.word(8);
+  }
+  bool operator==(const NodeId& other) const { return word(0) == other.word(0) && word(8) == other.word(8); }
   [[nodiscard]] std::string hex() const { return to_hex(bytes); }
   [[nodiscard]] std::string short_hex() const { return hex().substr(0, 8); }
   [[nodiscard]] static std::optional<NodeId> parse(std::string_view hex);
+
+ private:
+  [[nodiscard]] std::uint64_t word(std::size_t from) const {
+    std::uint64_t big_endian = 0;
+    for (std::size_t i = 0; i < 8; ++i) big_endian = big_endian << 8U | bytes[from + i];  // one instruction
+    return big_endian;
+  }
 };
 
 // The publisher's name for the bytes of one file, always with its size.

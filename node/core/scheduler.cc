@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
+#include <queue>
 #include <utility>
 
 namespace shoal {
@@ -126,6 +128,11 @@ void Scheduler::ring_alarms(Time now) {
 
 void Scheduler::wake(Time at) {
   wake_at_ = wake_at_ ? std::min(*wake_at_, at) : at;
+}
+
+// Room for so many at once: growing step by step moves each action several times.
+void Scheduler::expect_actions(std::size_t more) {
+  if (out_.capacity() - out_.size() < more) out_.reserve(std::max(2 * out_.capacity(), out_.size() + more));
 }
 
 // --- wants ---
@@ -302,8 +309,9 @@ std::vector<Action> Scheduler::decide(Time now) {
   wake_at_.reset();
   settle_circles(now);
   ring_alarms(now);
-  for (const SegmentKey& key : std::vector(loaded_.begin(), loaded_.end())) {
-    if (Wanted* w = find(key.blob)) check_loaded(*w, key.index, now);
+  for (auto it = loaded_.begin(); it != loaded_.end();) {
+    const SegmentKey key = *it++;  // check_loaded() may take out this one, and no other
+    check_loaded(*find(key.blob), key.index, now);
   }
   touched_ = false;
   plan_small_blobs(now);
@@ -348,18 +356,19 @@ void Scheduler::plan_large_blobs(Time now) {
     for (const auto& [index, piece] : read_next(w)) {
       if (w.touched.contains(to_int(index))) return to_int(index);
     }
-    return w.touched.empty() ? static_cast<std::uint32_t>(w.segments.size()) : *w.touched.begin();
+    return w.touched.first().value_or(static_cast<std::uint32_t>(w.segments.size()));
   };
   const auto next_place = [&](const Wanted& w) { return place_of(w, next_touched(w)); };
-  std::set<OrderKey> line;  // the next touched segment of each blob
+  // The next touched segment of each blob, the first of all on top.
+  std::priority_queue<OrderKey, std::vector<OrderKey>, std::greater<>> line;
   for (const OrderKey& key : std::exchange(dirty_, {})) {
     Wanted& w = wanted_.at(std::get<BlobId>(key));
     w.in_dirty = false;
-    if (!w.failed && !w.finishing && begin(w, now)) line.insert(next_place(w));
+    if (!w.failed && !w.finishing && begin(w, now)) line.push(next_place(w));
   }
   while (!line.empty()) {
-    Wanted& w = wanted_.at(std::get<BlobId>(*line.begin()));
-    line.erase(line.begin());
+    Wanted& w = wanted_.at(std::get<BlobId>(line.top()));
+    line.pop();
     if (w.touched.empty()) {
       if (w.complete == w.segments.size()) finish_or_check(w, now);
       continue;
@@ -370,7 +379,7 @@ void Scheduler::plan_large_blobs(Time now) {
       continue;
     }
     w.touched.erase(index);
-    line.insert(next_place(w));
+    line.push(next_place(w));
   }
 }
 

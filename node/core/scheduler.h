@@ -69,10 +69,12 @@
 #include "node/core/load.h"
 #include "node/core/messages.h"
 #include "node/core/node_map.h"
-#include "node/core/node_order.h"
 #include "node/core/origin_pace.h"
 #include "node/core/piece_hashes.h"
 #include "node/core/piece_map.h"
+#include "node/core/piece_tellers.h"
+#include "node/core/segment_set.h"
+#include "node/core/sorted_nodes.h"
 #include "node/core/source_balance.h"
 #include "node/core/status.h"
 #include "node/core/time.h"
@@ -317,11 +319,12 @@ class Scheduler {
     bool going_back = false;      // moved, but goes back once its slices end: nothing more is claimed
     bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
     PieceHashes hashes;           // one per piece once any is known
-    std::vector<NodeId> told_by;  // beside hashes; self: fetched here; zero: from the journal
-    Time since;                   // when the phase began or last moved
-    Time nudged;                  // when connections were last looked for
-    Time swarm_after;             // stay away from the swarm until then
-    Time ask_after;               // a neighbour said no a moment ago
+    PieceTellers
+        tellers;       // of all pieces beside hashes; self: fetched here; zero: from the journal, or unknown
+    Time since;        // when the phase began or last moved
+    Time nudged;       // when connections were last looked for
+    Time swarm_after;  // stay away from the swarm until then
+    Time ask_after;    // a neighbour said no a moment ago
     NodeSet asked;
     NodeSet connected;
     std::map<NodeId, int> refusals;
@@ -350,7 +353,7 @@ class Scheduler {
     bool shared = true;
     std::vector<Segment> segments;
     std::vector<std::pair<SegmentIndex, int>> readers;  // with the piece they are at
-    std::set<std::uint32_t> touched;                    // segments that may have become ready for the swarm
+    SegmentSet touched;                                 // segments that may have become ready for the swarm
     std::uint32_t claim_from = 0;                       // no segment before it has anything to claim
     std::uint32_t complete = 0;
     std::uint32_t whole_until = 0;  // all segments before it are complete
@@ -425,6 +428,7 @@ class Scheduler {
   void drop_lapsed(Wanted& w, Time now);
   void ring_alarms(Time now);
   void wake(Time at);
+  void expect_actions(std::size_t more);
   void drop(Wanted& w);  // from all books, when it is no longer wanted
   // false: it waits for neighbours' answers; an alarm is set.
   bool begin(Wanted& w, Time now);
@@ -512,6 +516,8 @@ class Scheduler {
   void give_up_slow_connections(Time now);
   [[nodiscard]] int helping() const;
   [[nodiscard]] bool may_help(const Wanted& w, Time now) const;
+  [[nodiscard]] Duration quiet_limit(const Wanted& w) const;
+  [[nodiscard]] bool any_overdue(const Wanted& w, SegmentIndex index, Duration age, Time now) const;
   bool help_in(Wanted& w, SegmentIndex index, Duration age, Time now);
   [[nodiscard]] Duration piece_time(const Wanted& w) const;
   void help_neighbours(Time now);

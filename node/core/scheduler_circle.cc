@@ -1,7 +1,7 @@
 // What changes when very many nodes want one blob: few claim, lists of hashes go from mate to mate.
-#include "node/core/node_order.h"
 #include "node/core/piece_bits.h"
 #include "node/core/scheduler.h"
+#include "node/core/sorted_nodes.h"
 
 #include <algorithm>
 #include <iterator>
@@ -123,18 +123,17 @@ void Scheduler::believe_list(Wanted& w, SegmentIndex index, NodeId from, const P
   if (w.finishing || std::ranges::any_of(hashes.list(), [](const Hash256& h) { return h.is_zero(); })) return;
   const PieceMask all = w.geometry.all_pieces(index);
   Segment& segment = w.segments[to_int(index)];
-  segment.told_by.resize(hashes.size());
+  if (segment.hashes.empty()) segment.tellers.set(all, NodeId{});
   PieceMask differs = 0;
   for_each_piece(segment.known, [&](PieceIndex p) {
     if (segment.hashes[at(p)] != hashes[at(p)]) differs |= mask_of(p);
   });
-  PieceMask own = segment.vouched;
-  for_each_piece(segment.known, [&](PieceIndex p) {
-    if (segment.told_by[at(p)] == self_ || segment.told_by[at(p)] == NodeId{}) own |= mask_of(p);
-  });
+  const PieceMask own =
+      segment.vouched |
+      (segment.known & (segment.tellers.told_by(self_) | segment.tellers.told_by(NodeId{})));
   if ((differs & own) != 0) return;
   if (differs != 0) doubt_pieces(w, index, differs, now);
-  for_each_piece(all & ~segment.known, [&](PieceIndex p) { segment.told_by[at(p)] = from; });
+  segment.tellers.set(all & ~segment.known, from);
   segment.vouched &= segment.known;
   segment.known = all;
   segment.doubted = 0;
@@ -167,6 +166,7 @@ bool Scheduler::give_list(Wanted& w, SegmentIndex index, NodeId to, bool open) {
 
 void Scheduler::pass_list(Wanted& w, SegmentIndex index, bool open) {
   if (!w.shared) return;
+  expect_actions(w.circle.mates().size());
   for (const NodeId node : w.circle.mates()) {
     if (give_list(w, index, node, open)) continue;
     if (open) out_.push_back(act::Tell{node, msg::SegmentOpen{w.id, index}});
@@ -184,6 +184,7 @@ void Scheduler::tell_complete(Time now) {
     }
     w.told_complete = now;
     const std::vector<SegmentIndex> complete = std::exchange(w.untold_complete, {});
+    expect_actions(w.circle.mates().size());
     for (const NodeId node : w.circle.mates()) {
       msg::HaveSegments have{w.id, {}};
       have.segments = w.catalogue.lacking(node, complete);

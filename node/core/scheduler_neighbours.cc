@@ -60,6 +60,7 @@ void Scheduler::on_own_load(const DeviceLoad& load) {
 
 void Scheduler::tell(const Wanted& w, const std::vector<NodeId>& nodes, const Message& message) {
   if (!w.shared) return;
+  expect_actions(nodes.size());
   for (const NodeId node : nodes) {
     // Those of a circle are neighbours.
     if (w.circle.on() || neighbours_.contains(node)) out_.push_back(act::Tell{node, message});
@@ -255,7 +256,7 @@ void Scheduler::make_room_for_hashes(Wanted& w, SegmentIndex index) {
   Segment& segment = w.segments[to_int(index)];
   if (!segment.hashes.empty()) return;
   segment.hashes = PieceHashes(std::vector<Hash256>(static_cast<std::size_t>(w.geometry.piece_count(index))));
-  segment.told_by.resize(segment.hashes.size());
+  segment.tellers.set(w.geometry.all_pieces(index), NodeId{});
 }
 
 void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, Time now) {
@@ -285,9 +286,9 @@ void Scheduler::learn_hashes(Wanted& w, NodeId from, const msg::Pieces& pieces, 
     if ((segment.known & bit) == 0) {
       segment.known |= bit;
       segment.hashes.set(at(p), hash);
-      segment.told_by[at(p)] = from;
+      segment.tellers.set(bit, from);
       segment.vouched = (segment.vouched & ~bit) | (own_word & bit);
-    } else if (segment.hashes[at(p)] != hash && (own_word & bit) != 0 && segment.told_by[at(p)] != self_) {
+    } else if (segment.hashes[at(p)] != hash && (own_word & bit) != 0 && segment.tellers.of(p) != self_) {
       // One at a time of what is here already: a liar must not make this node throw much away.
       if ((segment.have & bit) == 0) {
         contested |= bit;
@@ -347,8 +348,8 @@ bool Scheduler::doubt_liars(Wanted& w, Time now) {
   for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
     const Segment& segment = w.segments[i];
     PieceMask told = 0;
-    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
-      if (banned_.contains(segment.told_by[p])) told |= mask_of(static_cast<PieceIndex>(p));
+    for (const auto& [teller, pieces] : segment.tellers) {
+      if (banned_.contains(teller)) told |= pieces;
     }
     told &= segment.known & ~segment.suspect;
     if (told == 0) continue;
@@ -374,7 +375,7 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   }
   bool others = false;
   for (const Segment& segment : w->segments) {
-    others = others || std::ranges::any_of(segment.told_by, [&](NodeId n) { return n != self_; });
+    others = others || std::ranges::any_of(segment.tellers, [&](const auto& t) { return t.first != self_; });
   }
   w->sampling = others && w->sample_rounds < limits_.sample_rounds;
   if (w->sampling) {
@@ -388,10 +389,8 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
   for (std::uint32_t i = 0; i < w->segments.size(); ++i) {
     const Segment& segment = w->segments[i];
     PieceMask bad = 0;
-    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
-      const NodeId teller = segment.told_by[p];
-      if (others && teller == self_) continue;
-      bad |= mask_of(static_cast<PieceIndex>(p));
+    for (const auto& [teller, pieces] : segment.tellers) {
+      if (!others || teller != self_) bad |= pieces;
     }
     bad &= segment.have;
     if (bad != 0) suspect_pieces(*w, static_cast<SegmentIndex>(i), bad, now);
@@ -404,10 +403,10 @@ void Scheduler::on_blob_corrupt(const BlobId& blob, Time now) {
 void Scheduler::sample_tellers(Wanted& w, Time now) {
   std::map<NodeId, std::vector<std::pair<SegmentIndex, PieceIndex>>> told;
   for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
-    const Segment& segment = w.segments[i];
-    for (std::size_t p = 0; p < segment.told_by.size(); ++p) {
-      if (segment.told_by[p] == self_) continue;
-      told[segment.told_by[p]].emplace_back(static_cast<SegmentIndex>(i), static_cast<PieceIndex>(p));
+    for (const auto& [teller, pieces] : w.segments[i].tellers) {
+      if (teller == self_) continue;
+      for_each_piece(pieces,
+                     [&](PieceIndex p) { told[teller].emplace_back(static_cast<SegmentIndex>(i), p); });
     }
   }
   std::vector<NodeId> tellers;

@@ -321,14 +321,23 @@ bool Scheduler::may_help(const Wanted& w, Time now) const {
          w.policy == SourcePolicy::automatic && now >= w.origin_after;
 }
 
+// How long a claim may go without a word from its owner.
+Duration Scheduler::quiet_limit(const Wanted& w) const {
+  return w.circle.on() ? limits_.claim_quiet : Duration::max();
+}
+
+// Whether any claim in the segment is at least so old, which is seldom: asked before the ranks are counted.
+bool Scheduler::any_overdue(const Wanted& w, SegmentIndex index, Duration age, Time now) const {
+  return !w.catalogue.claimed_since(index, now, age, quiet_limit(w)).empty();
+}
+
 // Fetches the last piece of each claim in the segment that is at least so old. False: there is nothing to
 // wait for. The last one because the owner fetches in order.
 bool Scheduler::help_in(Wanted& w, SegmentIndex index, Duration age, Time now) {
   const Segment& segment = w.segments[to_int(index)];
   if (segment.phase != Phase::open && segment.phase != Phase::asking) return false;
   const PieceMask not_needed = segment.have | segment.fetching | from_neighbours(w, index, now);
-  const Duration quiet = w.circle.on() ? limits_.claim_quiet : Duration::max();
-  for (const auto& [owner, pieces] : w.catalogue.claimed_since(index, now, age, quiet)) {
+  for (const auto& [owner, pieces] : w.catalogue.claimed_since(index, now, age, quiet_limit(w))) {
     const PieceMask candidates = pieces & ~not_needed;
     if (candidates == 0 || helping() >= limits_.helps || free_slots() <= 0) continue;
     start_slice(w, index, 63 - std::countl_zero(candidates), 1, owner, now);
@@ -362,13 +371,13 @@ void Scheduler::help_overdue(Time now) {
   for (auto& [blob, w] : wanted_) {
     if (!may_help(w, now)) continue;
     const auto& others = claimants(w);
+    const Duration age = std::max(limits_.overdue_after, 4 * piece_time(w));
     for (const SegmentIndex index : w.catalogue.claimed_segments()) {
       if (free_slots() <= 0) return;
-      if (claimable(w, index, now) != 0) continue;
+      if (claimable(w, index, now) != 0 || !any_overdue(w, index, age, now)) continue;
       const SegmentKey key{w.id, index};
       const auto rank = std::ranges::count_if(others, [&](NodeId n) { return !claim_beats(self_, n, key); });
-      (void)help_in(w, index, std::max(limits_.overdue_after, 4 * piece_time(w)) + rank * limits_.crossing,
-                    now);
+      (void)help_in(w, index, age + rank * limits_.crossing, now);
     }
   }
 }
@@ -501,11 +510,11 @@ void Scheduler::on_piece_fetched(const SegmentKey& key, PieceIndex piece, const 
   w->origin_failures = 0;
   if ((segment->have & bit) != 0) return;
   make_room_for_hashes(*w, key.index);
-  const NodeId teller = segment->told_by[at(piece)];
+  const NodeId teller = segment->tellers.of(piece);
   const bool was_told = !segment->hashes[at(piece)].is_zero() && teller != self_ && teller != NodeId{};
   const bool lied = was_told && segment->hashes[at(piece)] != hash && (segment->vouched & bit) != 0;
   segment->hashes.set(at(piece), hash);
-  segment->told_by[at(piece)] = self_;
+  segment->tellers.set(bit, self_);
   segment->vouched &= ~bit;
   segment->known |= bit;
   segment->suspect &= ~bit;
