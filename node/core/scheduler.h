@@ -319,8 +319,8 @@ class Scheduler {
     bool going_back = false;      // moved, but goes back once its slices end: nothing more is claimed
     bool leaves_holders = false;  // other fetching nodes connect to those that have it whole
     PieceHashes hashes;           // one per piece once any is known
-    PieceTellers
-        tellers;       // of all pieces beside hashes; self: fetched here; zero: from the journal, or unknown
+    // Of all pieces beside hashes; self: fetched here; zero: from the journal, or unknown.
+    PieceTellers tellers;
     Time since;        // when the phase began or last moved
     Time nudged;       // when connections were last looked for
     Time swarm_after;  // stay away from the swarm until then
