@@ -11,6 +11,8 @@ import unittest
 
 import harness
 
+# Bytes per second of the Hub, so that no part comes from it since a neighbour is slow (decision 0017).
+SLOWER_THAN_ANY_NEIGHBOUR = 4 * harness.MIB
 WATCHED_S = 4  # how long somebody is watched who must get nothing; members meet within a second
 
 
@@ -72,6 +74,7 @@ class ClosedCluster(harness.FunctionalTest):
         for node in (head, two, three):
             node.pull("acme/open")
             harness.check_snapshot(node.cache_dir, repo)
+            hub.rate(SLOWER_THAN_ANY_NEIGHBOUR)
         counters = hub.counters()
         self.assertEqual(weights(repo), counters["weight_bytes"])
         self.assertGreater(sum(row["bytes_lan"] for row in three.held_rows("acme/open").values()), 0)
@@ -161,6 +164,7 @@ class ClosedCluster(harness.FunctionalTest):
         self.wait_for_neighbours(two, "head")
         head.pull("acme/gated")
         hub.reset()
+        hub.rate(SLOWER_THAN_ANY_NEIGHBOUR)
         two.pull("acme/gated")
         harness.check_snapshot(two.cache_dir, repo)
         self.assertEqual(0, hub.counters()["weight_bytes"], "the neighbour had all of it")

@@ -272,7 +272,7 @@ class OtherPrograms(Clients):
 
     @unittest.skipUnless(shutil.which("aria2c"), "aria2c is not installed (package aria2)")
     def test_aria2c_with_eight_connections(self):
-        hub, node, file, url = self.one_model("acme/aria", "48MiB", 24 * MIB)
+        hub, node, file, url = self.one_model("acme/aria", "48MiB", 8 * MIB)
         for temperature in ("cold", "warm"):
             subprocess.run(["aria2c", "-q", "-x", "8", "-s", "8", "-k", "1M", "--no-conf", "--file-allocation=none", "--all-proxy=", "-d", self.work,
                             "-o", temperature, node.api_url + url], check=True, timeout=90)
