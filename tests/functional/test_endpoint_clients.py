@@ -115,7 +115,8 @@ class Clients(harness.FunctionalTest):
         return client
 
     def assert_each_byte_once(self, hub):
-        self.assertEqual(0, hub.counters()["weight_bytes_repeated"])
+        counters = hub.counters()
+        self.assertLessEqual(counters["weight_bytes_repeated"], harness.repeated_at_most(counters["weight_bytes"]))
         self.assert_clean_hub(hub)
 
 

@@ -39,7 +39,8 @@ class Namespaces(harness.FunctionalTest):
             self.say(f"{node.name}: {time.monotonic() - begin:.1f} s, {sent} weight bytes over the WAN, "
                      f"peak resident {node.peak_rss_mib():.0f} MiB")
             harness.check_snapshot(node.cache_dir, repo)
-            self.assertEqual(0 if i else weights, sent)
+            self.assertGreaterEqual(sent, 0 if i else weights)
+            self.assertLessEqual(sent, 0 if i else weights + harness.repeated_at_most(weights))
         for node in nodes:
             self.assert_memory(node.peak_rss_mib())
         self.assert_clean_hub(hub)

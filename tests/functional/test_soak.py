@@ -187,7 +187,6 @@ class Soak(harness.FunctionalTest):
         self.assertGreater(self.counts["kills"], 0)
 
     def check_figures(self):
-        sanitized = {"asan", "tsan"} & set(pathlib.Path(os.environ["SHOALD"]).parts)
         for figures in self.figures:
             first, last = figures.most(0), figures.most(2)
             what = ", ".join(f"{name} {a:.0f} then {b:.0f}" for name, a, b in
@@ -195,7 +194,7 @@ class Soak(harness.FunctionalTest):
             self.say(f"{figures.node.name}, the most of the first third and of the last: {what}")
             self.assertLessEqual(last[0], first[0] + MORE_DESCRIPTORS, f"{figures.node.name}: {what}")
             self.assertLessEqual(last[1], first[1] + MORE_THREADS, f"{figures.node.name}: {what}")
-            if not sanitized:  # which keep freed memory
+            if not harness.sanitized():  # which keep freed memory
                 self.assertLessEqual(last[2], first[2] + MORE_MEMORY_MIB, f"{figures.node.name}: {what}")
 
 
