@@ -45,8 +45,9 @@ Result<CacheContents> BlobStoreImpl::contents() {
     if (!names) return fail(names.error());
     std::map<std::string, BlobFacts> blobs;  // by etag
     for (const auto& [name, is_dir] : *names) {
+      const std::string path = std::string(dir).append("/").append(name);
       struct stat st {};
-      if (is_dir || files().status(dir + "/" + name, st) != 0 || !S_ISREG(st.st_mode)) continue;
+      if (is_dir || files().status(path, st) != 0 || !S_ISREG(st.st_mode)) continue;
       const auto id = BlobId::from_etag(name, static_cast<std::uint64_t>(st.st_size));
       // Blobs by their size, as in what an eviction frees; partials are sparse.
       if (counted.insert(st.st_ino).second) out.bytes += id ? id->size : allocated(st);
@@ -59,7 +60,7 @@ Result<CacheContents> BlobStoreImpl::contents() {
         ours = it != open_.end() && !it->second.expired();
       }
       blobs[name] = {*id, std::max(access_time(st), use == uses->end() ? WallTime{} : use->second),
-                     !ours && files().is_open_elsewhere(dir + "/" + name) > 0};
+                     !ours && files().is_open_elsewhere(path) > 0};
     }
     const auto row = [&](const std::string& commit, const std::vector<std::string>& etags) {
       HeldSnapshot snapshot;
