@@ -29,7 +29,7 @@ std::optional<std::vector<std::byte>> from_base64(std::string_view text) {
   out.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
     const bool last = i + 4 == text.size();
-    // Padding stands at the end only: "xx==" or "xxx=".
+    // Padding stands at the end only, as one or two "=".
     const std::size_t digits = !last || text[i + 3] != '=' ? 4 : text[i + 2] != '=' ? 3 : 2;
     std::uint32_t group = 0;
     for (std::size_t k = 0; k < 4; ++k) {
