@@ -116,6 +116,7 @@ Result<RemoveReport> BlobStoreImpl::evict(const RepoRef& repo, const std::string
 
 Result<void> BlobStoreImpl::drop_records(const RepoRef& repo, const std::vector<std::string>& etags,
                                          RemoveReport& report) {
+  if (etags.empty()) return {};
   const auto held = records_.held();
   if (!held) return fail(held.error());
   const std::set<std::string> gone(etags.begin(), etags.end());

@@ -109,7 +109,7 @@ int FileSystem::list(const std::string& dir, std::vector<Entry>& out) {
     bool is_dir = entry->d_type == DT_DIR;
     if (entry->d_type == DT_UNKNOWN) {
       struct stat st {};
-      is_dir = ::lstat((dir + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+      is_dir = ::lstat(std::string(dir).append("/").append(name).c_str(), &st) == 0 && S_ISDIR(st.st_mode);
     }
     out.push_back({name, is_dir});
   }

@@ -326,13 +326,14 @@ Result<Removed> HubCache::remove_commit(const RepoRef& repo, const std::string& 
   }
   if (step = remove_file(*files_, layout_.tree_file(repo, commit)); !step) return fail(step.error());
 
+  std::vector<std::string> unused;
   for (const auto& entry : *mine) {
     if (!kept.insert(entry.etag).second) continue;
-    out.etags.push_back(entry.etag);
+    unused.push_back(entry.etag);
     out.bytes += entry.size;
   }
-  if (step = before_blobs(out.etags); !step) return fail(step.error());
-  for (const auto& etag : out.etags) {
+  if (step = before_blobs(unused); !step) return fail(step.error());
+  for (const auto& etag : unused) {
     if (step = remove_file(*files_, join(layout_.blobs_dir(repo), etag)); !step) return fail(step.error());
   }
   return out;
@@ -350,16 +351,16 @@ Result<Removed> HubCache::remove_loose_blobs(const RepoRef& repo, const BeforeBl
   const auto found = blobs(repo);
   if (!found) return fail(found.error());
   Removed out;
-  std::vector<std::string> paths;
+  std::vector<std::string> loose;
   for (const auto& blob : *found) {
     if (linked.contains(blob.etag)) continue;
-    out.etags.push_back(blob.etag);
+    loose.push_back(blob.etag);
     out.bytes += blob.stamp.size;
-    paths.push_back(blob.path);
   }
-  if (auto forgotten = before_blobs(out.etags); !forgotten) return fail(forgotten.error());
-  for (const auto& path : paths) {
-    if (auto gone = remove_file(*files_, path); !gone) return fail(gone.error());
+  if (auto forgotten = before_blobs(loose); !forgotten) return fail(forgotten.error());
+  for (const auto& etag : loose) {
+    if (auto gone = remove_file(*files_, join(layout_.blobs_dir(repo), etag)); !gone)
+      return fail(gone.error());
   }
   return out;
 }
@@ -378,7 +379,6 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo, const BeforeBlobs& be
     if (!one) return one;
     out.files += one->files;
     out.bytes += one->bytes;
-    out.etags.insert(out.etags.end(), one->etags.begin(), one->etags.end());
   }
   const auto rest = blobs(repo);
   if (!rest) return fail(rest.error());
@@ -394,7 +394,6 @@ Result<Removed> HubCache::remove_repo(const RepoRef& repo, const BeforeBlobs& be
   }
   if (auto forgotten = before_blobs(last); !forgotten) return fail(forgotten.error());
   if (auto gone = remove_tree(*files_, folder); !gone) return fail(gone.error());
-  out.etags.insert(out.etags.end(), last.begin(), last.end());
   return out;
 }
 

@@ -57,9 +57,8 @@ struct FoundRef {
 };
 
 struct Removed {
-  std::vector<std::string> etags;  // whose files are gone
-  std::uint64_t files = 0;         // links removed
-  std::uint64_t bytes = 0;         // freed: blobs that nothing links to any more
+  std::uint64_t files = 0;  // links removed
+  std::uint64_t bytes = 0;  // freed: blobs that nothing links to any more
 };
 
 class HubCache {

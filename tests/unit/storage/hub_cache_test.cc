@@ -15,11 +15,6 @@ using test::text_bytes;
 const std::string kCommitA(40, 'a');
 const std::string kCommitB(40, 'b');
 
-// A HubCache::BeforeBlobs with no table to change.
-Result<void> nothing_recorded(const std::vector<std::string>&) {
-  return {};
-}
-
 class HubCacheTest : public testing::Test {
  protected:
   HubCacheTest() {
@@ -39,6 +34,11 @@ class HubCacheTest : public testing::Test {
   test::TempDir dir;
   HubCache cache{dir / "hub"};
   RepoRef repo{RepoType::model, "acme/model"};
+  std::vector<std::string> forgotten;
+  const HubCache::BeforeBlobs forget = [this](const std::vector<std::string>& etags) -> Result<void> {
+    forgotten.insert(forgotten.end(), etags.begin(), etags.end());
+    return {};
+  };
 };
 
 TEST_F(HubCacheTest, TheRootIsMarkedAsACache) {
@@ -104,7 +104,7 @@ TEST_F(HubCacheTest, NamesThatLeaveTheFolderAreRefused) {
   EXPECT_EQ(cache.write_ref(repo, "main", "short").error().code, Code::invalid);
   EXPECT_EQ(cache.mark_missing(repo, kCommitA, "/etc/x").error().code, Code::invalid);
   EXPECT_EQ(cache.prepare_repo({RepoType::model, "../x"}).error().code, Code::invalid);
-  EXPECT_EQ(cache.remove_repo({RepoType::model, ".."}, nothing_recorded).error().code, Code::invalid);
+  EXPECT_EQ(cache.remove_repo({RepoType::model, ".."}, forget).error().code, Code::invalid);
 }
 
 TEST_F(HubCacheTest, MissingFilesAreMarkedByEmptyFiles) {
@@ -195,11 +195,11 @@ TEST_F(HubCacheTest, RemovingASnapshotKeepsWhatOthersLinkTo) {
   ASSERT_OK(cache.write_ref(repo, "refs/pr/1", kCommitA));
   ASSERT_OK(cache.write_ref(repo, "main", kCommitB));
   ASSERT_OK(cache.mark_missing(repo, kCommitA, "x"));
-  const auto removed = cache.remove_commit(repo, kCommitA, nothing_recorded);
+  const auto removed = cache.remove_commit(repo, kCommitA, forget);
   ASSERT_OK(removed);
   EXPECT_EQ(removed->files, 3U);
   EXPECT_EQ(removed->bytes, 7U);
-  EXPECT_THAT(removed->etags, testing::ElementsAre(own.etag()));
+  EXPECT_THAT(forgotten, testing::ElementsAre(own.etag()));
   EXPECT_FALSE(fs::exists(cache.layout().blob(repo, own)));
   EXPECT_TRUE(fs::exists(cache.layout().blob(repo, shared)));
   EXPECT_FALSE(fs::exists(cache.layout().snapshot(repo, kCommitA)));
@@ -207,22 +207,21 @@ TEST_F(HubCacheTest, RemovingASnapshotKeepsWhatOthersLinkTo) {
   EXPECT_FALSE(fs::exists(cache.layout().ref(repo, "refs")));
   EXPECT_EQ(test::read_text(cache.layout().ref(repo, "main")), kCommitB);
   EXPECT_EQ(test::read_text(entry(kCommitB, "s")), "shared");
-  EXPECT_EQ(cache.remove_commit(repo, kCommitA, nothing_recorded).error().code, Code::not_found);
+  EXPECT_EQ(cache.remove_commit(repo, kCommitA, forget).error().code, Code::not_found);
 }
 
 TEST_F(HubCacheTest, RemovingARepoLeavesNothingOfIt) {
   ASSERT_OK(cache.link_snapshot(repo, kCommitA, "f", put_blob("f")));
   put_blob("linked by nobody");
   ASSERT_OK(cache.write_ref(repo, "main", kCommitA));
-  const auto removed = cache.remove_repo(repo, nothing_recorded);
+  const auto removed = cache.remove_repo(repo, forget);
   ASSERT_OK(removed);
-  EXPECT_EQ(removed->etags.size(), 2U);
+  EXPECT_EQ(forgotten.size(), 2U);
   EXPECT_EQ(removed->bytes, 17U);
   EXPECT_FALSE(fs::exists(cache.layout().repo_dir(repo)));
-  EXPECT_EQ(cache.remove_repo(repo, nothing_recorded).error().code, Code::not_found);
+  EXPECT_EQ(cache.remove_repo(repo, forget).error().code, Code::not_found);
 }
 
-}  // namespace
 TEST_F(HubCacheTest, WhatGoesIsForgottenAfterItsLinksAndBeforeItsFile) {
   const BlobId blob = put_blob("bytes");
   ASSERT_OK(cache.link_snapshot(repo, kCommitA, "f", blob));
@@ -254,4 +253,5 @@ TEST_F(HubCacheTest, WhatCannotBeForgottenKeepsItsFile) {
   EXPECT_TRUE(fs::exists(cache.layout().blob(repo, linked)));
 }
 
+}  // namespace
 }  // namespace shoal
