@@ -314,6 +314,7 @@ std::vector<std::pair<NodeId, PieceMask>> BlobCatalogue::claimed_since(SegmentIn
 
 std::vector<SegmentIndex> BlobCatalogue::claimed_segments() const {
   std::vector<SegmentIndex> segments;
+  segments.reserve(claims_.size());
   for (const auto& [segment, claims] : claims_) segments.push_back(segment);
   return segments;
 }

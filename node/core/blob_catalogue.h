@@ -127,9 +127,10 @@ class BlobCatalogue {
   NodeMap<View> views_;
   SortedNodes wanters_;  // that want it and do not have all
   SortedNodes having_;   // that have all, or any segment whole
-  std::map<SegmentIndex, std::vector<std::pair<NodeId, ClaimEntry>>>
-      claims_;                                                   // no empty inner lists, each ascending
-  std::map<SegmentIndex, std::map<NodeId, PieceMask>> partial_;  // no empty inner maps
+  // No empty inner lists, each ascending.
+  std::map<SegmentIndex, std::vector<std::pair<NodeId, ClaimEntry>>> claims_;
+  // No empty inner maps.
+  std::map<SegmentIndex, std::map<NodeId, PieceMask>> partial_;
   std::map<SegmentIndex, SortedNodes> open_;
   // By segment: pieces of neighbours that have some, and how many have it whole. Neighbours with the whole
   // blob are counted apart.

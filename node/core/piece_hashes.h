@@ -49,8 +49,8 @@ class PieceHashes {
     return false;  // it knows no fences
 #else
     if (list_.use_count() != 1) return false;
-    std::atomic_thread_fence(
-        std::memory_order_acquire);  // who had another copy has read it for the last time
+    // Who had another copy has read it for the last time.
+    std::atomic_thread_fence(std::memory_order_acquire);
     return true;
 #endif
   }

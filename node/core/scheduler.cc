@@ -311,7 +311,7 @@ std::vector<Action> Scheduler::decide(Time now) {
   ring_alarms(now);
   for (auto it = loaded_.begin(); it != loaded_.end();) {
     const SegmentKey key = *it++;  // check_loaded() may take out this one, and no other
-    check_loaded(*find(key.blob), key.index, now);
+    if (Wanted* w = find(key.blob)) check_loaded(*w, key.index, now);
   }
   touched_ = false;
   plan_small_blobs(now);

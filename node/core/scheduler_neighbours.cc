@@ -405,16 +405,18 @@ void Scheduler::sample_tellers(Wanted& w, Time now) {
   for (std::uint32_t i = 0; i < w.segments.size(); ++i) {
     for (const auto& [teller, pieces] : w.segments[i].tellers) {
       if (teller == self_) continue;
-      for_each_piece(pieces,
-                     [&](PieceIndex p) { told[teller].emplace_back(static_cast<SegmentIndex>(i), p); });
+      auto& places = told[teller];
+      for_each_piece(pieces, [&](PieceIndex p) { places.emplace_back(static_cast<SegmentIndex>(i), p); });
     }
   }
   std::vector<NodeId> tellers;
+  tellers.reserve(told.size());
   for (const auto& [teller, pieces] : told) tellers.push_back(teller);
   // From the own place on, so that all nodes together look at all tellers.
   const auto place = std::ranges::count_if(tellers, [&](NodeId n) { return n < self_; });
   const auto turn =
-      static_cast<std::size_t>(place + w.sample_rounds * limits_.tellers_sampled) % tellers.size();
+      static_cast<std::size_t>(place + std::ptrdiff_t{w.sample_rounds} * limits_.tellers_sampled) %
+      tellers.size();
   std::ranges::rotate(tellers, tellers.begin() + static_cast<std::ptrdiff_t>(turn));
   if (tellers.size() > static_cast<std::size_t>(limits_.tellers_sampled)) {
     tellers.resize(static_cast<std::size_t>(limits_.tellers_sampled));

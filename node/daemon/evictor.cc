@@ -233,7 +233,7 @@ void Evictor::tick(Time now) {
   last_look_ = now;
   Request request;
   request.floor = options_.evict_for_floor;
-  run(request, [this](const Result<Outcome>& outcome) {
+  run(request, [](const Result<Outcome>& outcome) {
     if (!outcome) {
       spdlog::warn("looking after the cache's size: {}", outcome.error().message);
     } else if (outcome->bytes_freed < outcome->bytes_needed) {

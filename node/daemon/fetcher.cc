@@ -504,7 +504,7 @@ void Fetcher::done(Job& job) {
   loop_.request_turn();
 }
 
-void Fetcher::fail(Job& job, Error error) {
+void Fetcher::fail(Job& job, const Error& error) {
   const BlobId blob = job.request.file.blob;
   scheduler_.on_unwant(blob, std::chrono::steady_clock::now());
   erase(blob);

@@ -158,7 +158,7 @@ class Fetcher {
   void forget(const act::ForgetPieces& pieces);
   void finish(const BlobId& blob);
   void done(Job& job);
-  void fail(Job& job, Error error);
+  void fail(Job& job, const Error& error);
   [[nodiscard]] BlobFacts facts_of(const Job& job, const Scheduler::BlobView& seen, Time now) const;
   void erase(const BlobId& blob);
 
