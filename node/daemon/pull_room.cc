@@ -54,7 +54,8 @@ struct Pulls::Room {
   std::string where;            // "in the cache", "on the disk"
   std::function<Pull*()> pull;  // who waits; null: not any more
   std::function<bool(const Evictor::Outcome&)> is_enough;
-  std::function<void(Pull&, const Result<Evictor::Outcome>&)> done;
+  std::function<void(Pull&)> on_room;
+  std::function<void(Pull&, const Result<Evictor::Outcome>&)> on_none;
   Time until = std::chrono::steady_clock::now() + kRoomPatience;
 };
 
@@ -91,12 +92,9 @@ void Pulls::find_room(PullId id, const Result<std::uint64_t>& needed) {
       .pull = [this, id] { return find_live(id); },
       .is_enough =
           [](const Evictor::Outcome& outcome) { return outcome.bytes_freed >= outcome.bytes_needed; },
-      .done =
+      .on_room = [this](Pull& live) { want_files(live.status.id); },
+      .on_none =
           [this](Pull& live, const Result<Evictor::Outcome>& outcome) {
-            if (outcome && outcome->bytes_freed >= outcome->bytes_needed) {
-              want_files(live.status.id);
-              return;
-            }
             end(live, PullState::failed,
                 !outcome ? outcome.error()
                          : Error{Code::no_space,
@@ -114,38 +112,31 @@ bool Pulls::wait_for_room(const BlobId& blob, const Error& error) {
   Pull* pull = find(users_.at(blob).begin()->pull);
   if (pull == nullptr || pull->room_made >= kRoomMadeMax) return false;
   ++pull->room_made;
-  const auto first_user = [this, blob]() -> const User* {
-    const auto it = users_.find(blob);
-    return it == users_.end() ? nullptr : &*it->second.begin();
-  };
   evict_for({
       .where = "on the disk",
       .pull =
-          [this, first_user] {
-            const User* user = first_user();
-            return user == nullptr ? nullptr : find_live(user->pull);
+          [this, blob] {
+            const auto users = users_.find(blob);
+            return users == users_.end() ? nullptr : find_live(users->second.begin()->pull);
           },
       .is_enough = [](const Evictor::Outcome& outcome) { return outcome.bytes_freed > 0; },
-      .done =
-          [this, blob, error, first_user](Pull& live, const Result<Evictor::Outcome>& outcome) {
-            if (outcome && outcome->bytes_freed > 0) {
-              want_one(live, first_user()->file, {});
-            } else {
-              live.room_made = kRoomMadeMax;
-              on_blob_failed(blob, error);
-            }
+      .on_room = [this, blob](Pull& live) { want_one(live, users_.at(blob).begin()->file, {}); },
+      .on_none =
+          [this, blob, error](Pull& live, const Result<Evictor::Outcome>&) {
+            live.room_made = kRoomMadeMax;
+            on_blob_failed(blob, error);
           },
   });
   return true;
 }
 
-void Pulls::evict_for(Room room) {
+void Pulls::evict_for(const Room& room) {
   if (Pull* pull = room.pull()) pull->waiting_for = "room " + room.where + ": what can be evicted";
-  evictor_->run({}, [this, room = std::move(room)](const Result<Evictor::Outcome>& outcome) {
+  evictor_->run({}, [this, room](const Result<Evictor::Outcome>& outcome) {
     Pull* live = room.pull();
     if (live == nullptr) return;
-    if (outcome && !room.is_enough(*outcome) && room_may_come(*outcome) &&
-        std::chrono::steady_clock::now() < room.until) {
+    const bool enough = outcome && room.is_enough(*outcome);
+    if (outcome && !enough && room_may_come(*outcome) && std::chrono::steady_clock::now() < room.until) {
       live->waiting_for = "room " + room.where + ": what could go is being read";
       loop_.after(kRoomLookEvery, [this, room] {
         if (room.pull() != nullptr) evict_for(room);
@@ -153,7 +144,11 @@ void Pulls::evict_for(Room room) {
       return;
     }
     live->waiting_for.clear();
-    room.done(*live, outcome);
+    if (enough) {
+      room.on_room(*live);
+    } else {
+      room.on_none(*live, outcome);
+    }
   });
 }
 

@@ -133,7 +133,7 @@ class Pulls {
   void look_for_space(PullId id);
   void find_room(PullId id, const Result<std::uint64_t>& needed);
   struct Room;
-  void evict_for(Room room);
+  void evict_for(const Room& room);
   void want_files(PullId id);
   [[nodiscard]] std::uint64_t present_place() const;
   // The disk filled up: the blob is tried again once there is room. False: there will be none.
