@@ -60,6 +60,21 @@ const openings = async (selector) => {
   return ms;
 };
 
+// Milliseconds between `count` animation frames, ascending, while the box scrolls by `step` pixels each, or to its end.
+const frames = (selector, count, step = 0) => page.locator(selector).first().evaluate((box, {count, step}) => new Promise((resolve) => {
+  const times = [];
+  let last = performance.now();
+  const frame = (now) => {
+    times.push(now - last);
+    last = now;
+    box.scrollTop += step;
+    const at_end = step > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 1;
+    if (times.length < count && !at_end) requestAnimationFrame(frame);
+    else resolve(times.slice(1).sort((a, b) => a - b));
+  };
+  requestAnimationFrame(frame);
+}), {count, step});
+
 const scenarios = {
   // A pull begins on this node at "open" and does not end before "finish".
   async click() {
@@ -160,18 +175,7 @@ const scenarios = {
   // A node with nothing: what this browser on this machine takes at least.
   async empty() {
     const ms = await openings('main');
-    const frames = await page.evaluate(() => new Promise((resolve) => {
-      const times = [];
-      let last = performance.now();
-      const step = (now) => {
-        times.push(now - last);
-        last = now;
-        if (times.length < 60) requestAnimationFrame(step);
-        else resolve(times.slice(1).sort((a, b) => a - b));
-      };
-      requestAnimationFrame(step);
-    }));
-    return {ms, frames};
+    return {ms, frames: await frames('main', 60)};
   },
 
   // A node with many files: how long until the list is there, and whether scrolling keeps up.
@@ -181,19 +185,7 @@ const scenarios = {
     out.rows = await page.locator('#models tbody tr').count();
     await page.locator('.repo-row button').first().click();
     await page.waitForSelector('.file-row .path');
-    out.frames = await page.evaluate(() => new Promise((resolve) => {
-      const box = document.getElementById('models-scroll');
-      const times = [];
-      let last = performance.now();
-      const step = (now) => {
-        times.push(now - last);
-        last = now;
-        box.scrollTop += 160;
-        if (times.length < 120 && box.scrollTop + box.clientHeight < box.scrollHeight - 1) requestAnimationFrame(step);
-        else resolve(times.slice(1).sort((a, b) => a - b));
-      };
-      requestAnimationFrame(step);
-    }));
+    out.frames = await frames('#models-scroll', 120, 160);
     out.rows_scrolled = await page.locator('#models tbody tr').count();
     await page.locator('#models-scroll').evaluate((box) => { box.scrollTop = box.scrollHeight; });
     await page.waitForFunction((last) => [...document.querySelectorAll('.repo-row')].some((r) => r.textContent.includes(last)), argument);
