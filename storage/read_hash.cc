@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-constexpr std::size_t kReadSize = kMiB;
+constexpr std::size_t kHashReadSize = kMiB;
 constexpr std::uint64_t kReportBytes = 4 * kMiB;
 
 }  // namespace
@@ -19,7 +19,7 @@ Result<WholeHashes> read_and_hash(FileSystem& files, int fd, const BlobId& id, c
                                   const std::stop_token& stop) {
   const Geometry geometry(id.size);
   WholeHashes out{BlobHasher(id), {}};
-  std::vector<std::byte> buffer(std::min<std::uint64_t>(kReadSize, id.size));
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(kHashReadSize, id.size));
   // Read-ahead; a failure costs speed only. Terabytes pass here once and should not push out what programs
   // use.
   ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);

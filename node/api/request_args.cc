@@ -10,7 +10,7 @@
 namespace shoal {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr int kDepthMax = 8;  // the deepest request has two levels
 constexpr std::size_t kPathBytesMax = 4096;

@@ -15,13 +15,13 @@ using Action = ClusterArgs::Action;
 
 constexpr std::chrono::seconds kStartOverMax{30};  // the daemon stops, and starts as a member
 constexpr std::chrono::milliseconds kLookAgain{200};
-constexpr const char* kPath = "/shoal/v1/cluster";
+constexpr const char* kClusterPath = "/shoal/v1/cluster";
 
 // Founding and joining end when the daemon is back as a member: then what follows in a script works.
 ExitStatus wait_for_membership(Session& session) {
   const auto end = std::chrono::steady_clock::now() + kStartOverMax;
   while (std::chrono::steady_clock::now() < end && !Interrupts::interrupted()) {
-    const ApiAnswer answer = session.api.get(kPath);
+    const ApiAnswer answer = session.api.get(kClusterPath);
     if (answer.ok() && flag_of(answer.body, "closed")) {
       if (session.json) {
         print_json(answer.body);
@@ -48,7 +48,7 @@ ExitStatus become_member(Session& session, const std::string& path, const Json& 
 ExitStatus invite(Session& session, const ClusterArgs& args) {
   Json body = Json::object();
   if (args.life) body["for_s"] = args.life->count();
-  const ApiAnswer answer = session.api.post(std::string(kPath) + "/invite", body);
+  const ApiAnswer answer = session.api.post(std::string(kClusterPath) + "/invite", body);
   if (!answer.ok()) return report(session, answer);
   if (session.json) {
     print_json(answer.body);
@@ -66,7 +66,7 @@ ExitStatus invite(Session& session, const ClusterArgs& args) {
 }
 
 ExitStatus revoke(Session& session, const ClusterArgs& args) {
-  const ApiAnswer answer = session.api.post(std::string(kPath) + "/revoke", Json{{"node", args.node}});
+  const ApiAnswer answer = session.api.post(std::string(kClusterPath) + "/revoke", Json{{"node", args.node}});
   if (!answer.ok()) return report(session, answer);
   if (session.json) {
     print_json(answer.body);
@@ -90,7 +90,7 @@ void print_members(const Json& state) {
 }
 
 ExitStatus status(Session& session) {
-  const ApiAnswer answer = session.api.get(kPath);
+  const ApiAnswer answer = session.api.get(kClusterPath);
   if (!answer.ok()) return report(session, answer);
   const Json& state = answer.body;
   if (session.json) {
@@ -125,9 +125,9 @@ ExitStatus status(Session& session) {
 ExitStatus run_cluster(Session& session, const ClusterArgs& args) {
   switch (args.action) {
     case Action::init:
-      return become_member(session, std::string(kPath) + "/init", Json::object());
+      return become_member(session, std::string(kClusterPath) + "/init", Json::object());
     case Action::join:
-      return become_member(session, std::string(kPath) + "/join",
+      return become_member(session, std::string(kClusterPath) + "/join",
                            Json{{"token", args.token}, {"at", args.at}});
     case Action::invite:
       return invite(session, args);

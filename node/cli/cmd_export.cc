@@ -12,14 +12,14 @@
 namespace shoal::cli {
 namespace {
 
-constexpr const char* kPath = "/shoal/v1/exports";
+constexpr const char* kExportsPath = "/shoal/v1/exports";
 
 std::string name_of(const Json& file) {
   return text_of(file, "repo") + "/" + text_of(file, "path");
 }
 
 ExitStatus list(Session& session) {
-  const ApiAnswer answer = session.api.get(kPath);
+  const ApiAnswer answer = session.api.get(kExportsPath);
   if (!answer.ok()) return report(session, answer);
   if (session.json) {
     print_json(answer.body);
@@ -33,11 +33,11 @@ ExitStatus list(Session& session) {
 }
 
 ExitStatus stop(Session& session, const ExportArgs& args) {
-  const ApiAnswer all = session.api.get(kPath);
+  const ApiAnswer all = session.api.get(kExportsPath);
   if (!all.ok()) return report(session, all);
   for (const Json& file : rows_of(all.body, "exports")) {
     if (text_of(file, "repo") != args.repo.name || text_of(file, "path") != args.path) continue;
-    const ApiAnswer answer = session.api.del(std::string(kPath) + "/" + text_of(file, "info_hash"));
+    const ApiAnswer answer = session.api.del(std::string(kExportsPath) + "/" + text_of(file, "info_hash"));
     if (!answer.ok()) return report(session, answer);
     if (session.json) {
       print_json(answer.body);
@@ -63,7 +63,7 @@ ExitStatus run_export(Session& session, const ExportArgs& args) {
   if (args.repo.name.empty()) return list(session);
   if (args.stop) return stop(session, args);
   const ApiAnswer answer = session.api.post(
-      kPath,
+      kExportsPath,
       Json{{"repo", args.repo.name}, {"type", std::string(to_string(args.repo.type))}, {"path", args.path}});
   if (!answer.ok()) return report(session, answer);
   if (!args.output.empty()) {

@@ -13,7 +13,7 @@
 namespace shoal::cli {
 namespace {
 
-std::string repos_text(const Json& rows, std::size_t width) {
+std::string held_repos_text(const Json& rows, std::size_t width) {
   struct Sum {
     std::uint64_t files = 0;
     std::uint64_t size = 0;
@@ -35,7 +35,7 @@ std::string repos_text(const Json& rows, std::size_t width) {
   return table.text(width);
 }
 
-std::string files_text(const Json& rows, std::size_t width) {
+std::string held_files_text(const Json& rows, std::size_t width) {
   Table table({{"PATH"}, {"COMMIT"}, {"SIZE", Align::right}, {"BLOB"}});
   for (const Json& row : rows) {
     table.add({text_of(row, "path"), text_of(row, "commit_id").substr(0, 12),
@@ -96,7 +96,8 @@ ExitStatus run_ls(Session& session, const LsArgs& args) {
     return exit_done;
   }
   const std::size_t width = output_width();
-  std::printf("%s", (args.repo.empty() ? repos_text(rows, width) : files_text(rows, width)).c_str());
+  std::printf("%s",
+              (args.repo.empty() ? held_repos_text(rows, width) : held_files_text(rows, width)).c_str());
   if (flag_of(answer.body, "truncated")) std::printf("... and more files than one answer holds\n");
   if (args.repo.empty()) {
     std::printf("%llu files of different content, %s\n",

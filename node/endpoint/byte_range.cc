@@ -16,7 +16,7 @@ std::string_view trim(std::string_view text) {
 }
 
 // A number too large for 64 bits is as large as can be: it lies behind every file.
-std::optional<std::uint64_t> number(std::string_view text) {
+std::optional<std::uint64_t> byte_position(std::string_view text) {
   if (text.empty() || !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;
   std::uint64_t value = 0;
@@ -45,8 +45,8 @@ RangeChoice choose_range(std::string_view header, std::uint64_t size) {
   if (dash == std::string_view::npos || spec.find(',') != std::string_view::npos) return whole;
   const auto first_text = trim(spec.substr(0, dash));
   const auto last_text = trim(spec.substr(dash + 1));
-  const auto first = number(first_text);
-  const auto last = number(last_text);
+  const auto first = byte_position(first_text);
+  const auto last = byte_position(last_text);
   if ((!first && !first_text.empty()) || (!last && !last_text.empty())) return whole;
   if (!first) {
     if (!last) return whole;

@@ -72,7 +72,7 @@ std::optional<std::string> value_of(const Query& query, std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<std::size_t> number(std::string_view text) {
+std::optional<std::size_t> count_of(std::string_view text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
@@ -130,13 +130,13 @@ std::optional<TreePage> tree_page(const RepoListing& listing, std::string_view f
   const auto entries = listing.below(folder, query_flag(query, "recursive"));
   std::size_t limit = kTreePageMax;
   if (const auto asked = value_of(query, "limit")) {
-    const auto n = number(*asked);
+    const auto n = count_of(*asked);
     if (!n || *n == 0) return std::nullopt;
     limit = std::min(*n, kTreePageMax);
   }
   std::size_t from = 0;
   if (const auto cursor = value_of(query, "cursor")) {
-    const auto n = number(*cursor);
+    const auto n = count_of(*cursor);
     if (!n || *n > entries.size()) return std::nullopt;
     from = *n;
   }

@@ -98,19 +98,19 @@ Result<CertPtr> begin_cert(EVP_PKEY& key, const Subject& subject, X509* issuer, 
   return cert;
 }
 
-struct Authority {
+struct Issuer {
   CertPtr cert;
   KeyPtr key;
 };
 
-Result<Authority> open_authority(const Keyed& pem) {
-  Authority out{cert_from_pem(pem.cert_pem), key_from_pem(pem.key_pem)};
+Result<Issuer> open_authority(const Keyed& pem) {
+  Issuer out{cert_from_pem(pem.cert_pem), key_from_pem(pem.key_pem)};
   if (out.cert == nullptr || out.key == nullptr || X509_check_private_key(out.cert.get(), out.key.get()) != 1)
     return fail_openssl(Code::invalid, "the authority's certificate and key do not belong together");
   return out;
 }
 
-Result<std::string> issue(const Authority& authority, EVP_PKEY& key, const Subject& subject, WallTime now,
+Result<std::string> issue(const Issuer& authority, EVP_PKEY& key, const Subject& subject, WallTime now,
                           std::chrono::seconds life, const char* usage) {
   auto cert = begin_cert(key, subject, authority.cert.get(), now, life);
   if (!cert) return fail(cert.error());

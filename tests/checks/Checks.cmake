@@ -9,6 +9,8 @@ endfunction()
 
 shoal_check(layers ${PROJECT_SOURCE_DIR}/tools/check-layers)
 shoal_check(layers_finds_what_is_wrong ${CMAKE_CURRENT_LIST_DIR}/test_check_layers.py)
+shoal_check(names ${PROJECT_SOURCE_DIR}/tools/check-names)
+shoal_check(names_finds_what_is_wrong ${CMAKE_CURRENT_LIST_DIR}/test_check_names.py)
 shoal_check(docs ${PROJECT_SOURCE_DIR}/tools/check-docs)
 shoal_check(docs_finds_what_is_wrong ${CMAKE_CURRENT_LIST_DIR}/test_check_docs.py)
 shoal_check(docs_against_programs ${PROJECT_SOURCE_DIR}/tools/check-docs

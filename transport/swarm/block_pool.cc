@@ -15,10 +15,6 @@ constexpr std::size_t kChunkBytes = kMiB;
 // Spare chunks kept, so that steady traffic does not map and unmap: 4 MiB.
 constexpr int kEmptyChunksKept = 4;
 
-struct FreeBlock {
-  FreeBlock* next;
-};
-
 char* map(std::size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
@@ -40,13 +36,16 @@ char* map_chunk() {
 // Lives in the first of its 64 block places.
 struct BlockPool::Chunk {
   static constexpr int kBlocks = kChunkBytes / kBlockSize - 1;
+  struct FreeBlock {
+    FreeBlock* next;
+  };
 
   Chunk* previous = nullptr;
   Chunk* next = nullptr;
   FreeBlock* free = nullptr;  // blocks given back
   int used = 0;
-  int touched =
-      0;  // blocks ever given out; the rest is not on the free list, so that it stays untouched memory
+  // Blocks ever given out; the rest is not on the free list, so that it stays untouched memory.
+  int touched = 0;
 
   [[nodiscard]] bool full() const { return used == kBlocks; }
 
@@ -102,7 +101,7 @@ void BlockPool::free(char* block) {
   const std::lock_guard lock(mutex_);
   Chunk* chunk = Chunk::of(block);
   if (chunk->full()) link(chunk);
-  chunk->free = new (block) FreeBlock{chunk->free};
+  chunk->free = new (block) Chunk::FreeBlock{chunk->free};
   if (--chunk->used > 0) return;
   if (empty_ < kEmptyChunksKept) {
     ++empty_;

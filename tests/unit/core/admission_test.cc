@@ -1,15 +1,11 @@
 #include "node/core/admission.h"
 
+#include "tests/unit/node_id.h"
+
 #include <gtest/gtest.h>
 
 namespace shoal {
 namespace {
-
-NodeId node(int n) {
-  NodeId id;
-  id.bytes.fill(static_cast<std::uint8_t>(n));
-  return id;
-}
 
 TEST(Admission, SerialsHaveOneForm) {
   EXPECT_EQ(cert_serial("0A1B"), "a1b");
@@ -23,17 +19,17 @@ TEST(Admission, SerialsHaveOneForm) {
 }
 
 TEST(Admission, WhoShowsAGoodCertificateIsLetIn) {
-  const Credential shown{node(1), "a1"};
-  EXPECT_EQ(admit(shown, node(1), {}), Admission::admitted);
+  const Credential shown{node_id(1), "a1"};
+  EXPECT_EQ(admit(shown, node_id(1), {}), Admission::admitted);
   EXPECT_EQ(admit(shown, NodeId{}, {}), Admission::admitted) << "it has not said yet who it is";
 }
 
 TEST(Admission, OthersAreNot) {
-  const Credential shown{node(1), "a1"};
-  EXPECT_EQ(admit(std::nullopt, node(1), {}), Admission::no_certificate);
-  EXPECT_EQ(admit(shown, node(2), {}), Admission::other_node);
-  EXPECT_EQ(admit(shown, node(1), {1, {"a1"}}), Admission::revoked);
-  EXPECT_EQ(admit(shown, node(1), {1, {"a2"}}), Admission::admitted);
+  const Credential shown{node_id(1), "a1"};
+  EXPECT_EQ(admit(std::nullopt, node_id(1), {}), Admission::no_certificate);
+  EXPECT_EQ(admit(shown, node_id(2), {}), Admission::other_node);
+  EXPECT_EQ(admit(shown, node_id(1), {1, {"a1"}}), Admission::revoked);
+  EXPECT_EQ(admit(shown, node_id(1), {1, {"a2"}}), Admission::admitted);
 }
 
 TEST(Admission, ANewerListReplacesAnOlderOne) {

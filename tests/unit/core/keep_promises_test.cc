@@ -1,5 +1,7 @@
 #include "node/core/keep_promises.h"
 
+#include "tests/unit/node_id.h"
+
 #include <algorithm>
 #include <deque>
 #include <memory>
@@ -13,11 +15,6 @@ namespace {
 
 using std::chrono::seconds;
 
-NodeId node(int n) {
-  NodeId id;
-  id.bytes[15] = static_cast<std::uint8_t>(n);
-  return id;
-}
 BlobId blob(int n) {
   BlobId id;
   id.digest[0] = static_cast<std::uint8_t>(n);
@@ -28,55 +25,55 @@ const Time kNow = Time{} + std::chrono::hours(1);
 const auto kHeld = [](const BlobId&) { return true; };
 
 TEST(KeepPromises, OnlyWhatSomebodyPromisedMayGo) {
-  KeepPromises p(node(1));
+  KeepPromises p(node_id(1));
   EXPECT_EQ(p.ask({blob(1), blob(2)}, kNow).size(), 2U);
-  p.on_keep(node(2), {blob(1), blob(7)});
+  p.on_keep(node_id(2), {blob(1), blob(7)});
   EXPECT_EQ(p.close(kNow + seconds(1)), std::set<BlobId>{blob(1)});
 }
 
 TEST(KeepPromises, ANeighbourThatDiedKeepsNothing) {
-  KeepPromises p(node(1));
+  KeepPromises p(node_id(1));
   p.ask({blob(1)}, kNow);
-  p.on_keep(node(2), {blob(1)});
-  p.on_gone(node(2));
+  p.on_keep(node_id(2), {blob(1)});
+  p.on_gone(node_id(2));
   EXPECT_TRUE(p.close(kNow).empty());
 }
 
 TEST(KeepPromises, WhatWasPromisedIsNotAskedAboutUntilThePromiseEnds) {
-  KeepPromises p(node(1));
-  EXPECT_EQ(p.on_ask(node(2), {blob(1)}, kHeld, kNow), std::vector<BlobId>{blob(1)});
+  KeepPromises p(node_id(1));
+  EXPECT_EQ(p.on_ask(node_id(2), {blob(1)}, kHeld, kNow), std::vector<BlobId>{blob(1)});
   EXPECT_TRUE(p.ask({blob(1)}, kNow + seconds(59)).empty());
   EXPECT_EQ(p.ask({blob(1)}, kNow + seconds(60)).size(), 1U);
 }
 
 TEST(KeepPromises, WhatIsNotHeldOrBeingDroppedIsNotPromised) {
-  KeepPromises p(node(9));
+  KeepPromises p(node_id(9));
   EXPECT_TRUE(p.on_ask(
-                   node(2), {blob(1)}, [](const BlobId&) { return false; }, kNow)
+                   node_id(2), {blob(1)}, [](const BlobId&) { return false; }, kNow)
                   .empty());
   p.ask({blob(1)}, kNow);
-  p.on_keep(node(2), {blob(1)});
+  p.on_keep(node_id(2), {blob(1)});
   p.close(kNow);
-  EXPECT_TRUE(p.on_ask(node(3), {blob(1)}, kHeld, kNow).empty());
+  EXPECT_TRUE(p.on_ask(node_id(3), {blob(1)}, kHeld, kNow).empty());
   p.end();
-  EXPECT_EQ(p.on_ask(node(3), {blob(1)}, kHeld, kNow).size(), 1U);
+  EXPECT_EQ(p.on_ask(node_id(3), {blob(1)}, kHeld, kNow).size(), 1U);
 }
 
 TEST(KeepPromises, OfTwoThatAskAtOnceTheHigherIdKeeps) {
-  KeepPromises low(node(1));
-  KeepPromises high(node(2));
+  KeepPromises low(node_id(1));
+  KeepPromises high(node_id(2));
   low.ask({blob(1)}, kNow);
   high.ask({blob(1)}, kNow);
-  EXPECT_TRUE(low.on_ask(node(2), {blob(1)}, kHeld, kNow).empty());
-  low.on_keep(node(2), high.on_ask(node(1), {blob(1)}, kHeld, kNow));
+  EXPECT_TRUE(low.on_ask(node_id(2), {blob(1)}, kHeld, kNow).empty());
+  low.on_keep(node_id(2), high.on_ask(node_id(1), {blob(1)}, kHeld, kNow));
   EXPECT_EQ(low.close(kNow).size(), 1U);
   EXPECT_TRUE(high.close(kNow).empty());
 }
 
 TEST(KeepPromises, TheAskerStopsWellBeforeThePromiseEnds) {
-  KeepPromises p(node(1));
+  KeepPromises p(node_id(1));
   p.ask({blob(1)}, kNow);
-  p.on_keep(node(2), {blob(1)});
+  p.on_keep(node_id(2), {blob(1)});
   EXPECT_TRUE(p.may_drop(kNow + seconds(39)));
   EXPECT_FALSE(p.may_drop(kNow + seconds(40)));
   EXPECT_TRUE(p.close(kNow + seconds(40)).empty());
@@ -90,7 +87,7 @@ class Site {
   explicit Site(unsigned rng_seed) : random_(rng_seed) {
     const int nodes = pick(2, 5);
     for (int i = 0; i < nodes; ++i) {
-      nodes_.push_back({std::make_unique<KeepPromises>(node(i + 1)), {}, {}, {}});
+      nodes_.push_back({std::make_unique<KeepPromises>(node_id(i + 1)), {}, {}, {}});
       for (int b = 0; b < kBlobs; ++b) nodes_.back().held.insert(blob(b));
     }
   }
@@ -156,7 +153,7 @@ class Site {
   }
   void restart(int i) {
     Node& n = nodes_[static_cast<std::size_t>(i)];
-    n.promises = std::make_unique<KeepPromises>(node(i + 1));
+    n.promises = std::make_unique<KeepPromises>(node_id(i + 1));
     n.going.clear();
     n.asked.reset();
   }
@@ -179,10 +176,10 @@ class Site {
     if (now_ - letter.sent > seconds(5)) return;
     Node& n = nodes_[static_cast<std::size_t>(letter.to)];
     if (letter.keep) {
-      n.promises->on_keep(node(letter.from + 1), letter.blobs);
+      n.promises->on_keep(node_id(letter.from + 1), letter.blobs);
     } else {
       const auto keep = n.promises->on_ask(
-          node(letter.from + 1), letter.blobs, [&](const BlobId& b) { return n.held.contains(b); }, now_);
+          node_id(letter.from + 1), letter.blobs, [&](const BlobId& b) { return n.held.contains(b); }, now_);
       send(letter.to, letter.from, true, keep);
     }
   }

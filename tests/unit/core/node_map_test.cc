@@ -14,7 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 
-NodeId node(std::uint64_t upper, std::uint64_t lower = 0) {
+NodeId id_of(std::uint64_t upper, std::uint64_t lower = 0) {
   NodeId id;
   std::memcpy(id.bytes.data(), &upper, sizeof upper);
   std::memcpy(id.bytes.data() + 8, &lower, sizeof lower);
@@ -29,23 +29,23 @@ std::vector<int> walked(const NodeMap<int>& map) {
 
 TEST(NodeMap, FindsWhatWasPut) {
   NodeMap<std::string> map;
-  EXPECT_EQ(map.find(node(1)), nullptr);
-  EXPECT_FALSE(map.erase(node(1)));
-  map[node(1)] = "one";
-  map[node(2)] = "two";
-  map[node(1)] += "!";
+  EXPECT_EQ(map.find(id_of(1)), nullptr);
+  EXPECT_FALSE(map.erase(id_of(1)));
+  map[id_of(1)] = "one";
+  map[id_of(2)] = "two";
+  map[id_of(1)] += "!";
   EXPECT_EQ(map.size(), 2U);
-  EXPECT_EQ(*map.find(node(1)), "one!");
-  EXPECT_TRUE(map.erase(node(1)));
-  EXPECT_FALSE(map.contains(node(1)));
-  EXPECT_TRUE(map.contains(node(2)));
+  EXPECT_EQ(*map.find(id_of(1)), "one!");
+  EXPECT_TRUE(map.erase(id_of(1)));
+  EXPECT_FALSE(map.contains(id_of(1)));
+  EXPECT_TRUE(map.contains(id_of(2)));
 }
 
 TEST(NodeMap, WalksInTheOrderOfArrivalAndTheLastTakesAFreePlace) {
   NodeMap<int> map;
-  for (int i = 0; i < 5; ++i) map[node(static_cast<std::uint64_t>(50 - i))] = i;
+  for (int i = 0; i < 5; ++i) map[id_of(static_cast<std::uint64_t>(50 - i))] = i;
   EXPECT_THAT(walked(map), ElementsAre(0, 1, 2, 3, 4));
-  map.erase(node(49));
+  map.erase(id_of(49));
   EXPECT_THAT(walked(map), ElementsAre(0, 4, 2, 3));
 }
 
@@ -59,7 +59,7 @@ TEST_P(NodeMapAgainstATree, SaysTheSame) {
   for (std::uint64_t step = 0; step < 20000; ++step) {
     random = random * 6364136223846793005U + 1442695040888963407U;
     const std::uint64_t number = (random >> 33U) % 300;
-    const NodeId id = node(number * GetParam(), number / 7);
+    const NodeId id = id_of(number * GetParam(), number / 7);
     if ((random >> 60U) < 9) {
       map[id] = tree[id] = step;
     } else {
@@ -68,7 +68,7 @@ TEST_P(NodeMapAgainstATree, SaysTheSame) {
     ASSERT_EQ(map.size(), tree.size());
     if (step % 100 != 0) continue;
     for (std::uint64_t n = 0; n < 300; ++n) {
-      const NodeId any = node(n * GetParam(), n / 7);
+      const NodeId any = id_of(n * GetParam(), n / 7);
       const auto it = tree.find(any);
       const std::uint64_t* found = map.find(any);
       ASSERT_EQ(found != nullptr, it != tree.end());

@@ -10,9 +10,9 @@ namespace {
 using namespace std::chrono_literals;
 
 // Keeps as many connections busy as the pace asks for, on a line of `line` bytes per second where one
-// connection gets at most `each`; the number after `seconds`.
-int settle(OriginPace& pace, Time& now, double line, double each, int seconds) {
-  for (int tick = 0; tick < seconds * 10; ++tick) {
+// connection gets at most `each`; the number after so long.
+int settle(OriginPace& pace, Time& now, double line, double each, int for_s) {
+  for (int tick = 0; tick < for_s * 10; ++tick) {
     const int n = pace.connections();
     pace.on_active(n, now);
     now += 100ms;

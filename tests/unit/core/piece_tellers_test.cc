@@ -1,6 +1,7 @@
 #include "node/core/piece_tellers.h"
 
 #include "node/core/piece_bits.h"
+#include "tests/unit/node_id.h"
 
 #include <array>
 #include <cstddef>
@@ -11,16 +12,10 @@
 namespace shoal {
 namespace {
 
-NodeId node(std::size_t number) {
-  NodeId id;
-  id.bytes[0] = static_cast<std::uint8_t>(number);
-  return id;
-}
-
 TEST(PieceTellers, NobodyToldAtFirst) {
   const PieceTellers tellers;
   EXPECT_EQ(tellers.of(PieceIndex{3}), NodeId{});
-  EXPECT_EQ(tellers.told_by(node(1)), 0U);
+  EXPECT_EQ(tellers.told_by(node_id(1)), 0U);
   EXPECT_EQ(tellers.begin(), tellers.end());
 }
 
@@ -33,7 +28,7 @@ TEST(PieceTellers, TheLastTellerOfAPieceCounts) {
   for (int step = 0; step < 500; ++step) {
     random = random * 6364136223846793005U + 1442695040888963407U;
     const PieceMask pieces = random & (random >> 7U) & (random >> 19U);
-    const NodeId teller = node((random >> 40U) % 5);
+    const NodeId teller = node_id(static_cast<int>((random >> 40U) % 5));
     tellers.set(pieces, teller);
     for_each_piece(pieces, [&](PieceIndex p) { by_piece.at(at(p)) = teller; });
 

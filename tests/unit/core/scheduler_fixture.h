@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/core/scheduler.h"
+#include "tests/unit/node_id.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,12 +14,6 @@
 namespace shoal {
 
 using namespace std::chrono_literals;
-
-inline NodeId node_id(int number) {
-  NodeId id;
-  id.bytes[0] = static_cast<std::uint8_t>(number);
-  return id;
-}
 
 inline BlobId blob_of_size(std::uint64_t size, int number = 1) {
   BlobId blob;

@@ -15,18 +15,18 @@ using testing::IsEmpty;
 using testing::Not;
 
 constexpr int kSegments = 32;
-const BlobId kBlob = blob_of_size(kSegments * 16 * kMiB);
+const BlobId kShared = blob_of_size(kSegments * 16 * kMiB);
 const NodeId kSeed = node_id(1);
-constexpr PieceMask kAll = ~PieceMask{0};
+constexpr PieceMask kWhole = ~PieceMask{0};
 
 // A node that fetches a blob from a seed that has all of it.
 class Hybrid : public testing::Test {
  protected:
   explicit Hybrid(SourcePolicy policy = SourcePolicy::automatic) : t(node_id(100)) {
     t.up(kSeed);
-    t.want(kBlob, policy);
+    t.want(kShared, policy);
     run();
-    t.tell(kSeed, msg::HaveBlobs{{kBlob}});
+    t.tell(kSeed, msg::HaveBlobs{{kShared}});
     run();
   }
 
@@ -44,7 +44,7 @@ class Hybrid : public testing::Test {
       }
     }
     for (const SegmentIndex segment : std::exchange(answers, {})) {
-      t.tell(kSeed, msg::Pieces{kBlob, segment, kAll, hashes_of(64)});
+      t.tell(kSeed, msg::Pieces{kShared, segment, kWhole, hashes_of(64)});
     }
   }
   // A second in which the seed brings so much and the origin so much to each slice.
@@ -116,11 +116,11 @@ TEST_F(Hybrid, WhatWasMovedGoesBackWhenNeighboursBecomeFast) {
 TEST_F(Hybrid, APieceThatAnotherNodeFetchedIsNotFetchedAgain) {
   const NodeId other = node_id(200);
   t.up(other);
-  t.tell(other, msg::LackBlobs{{kBlob}});
-  t.tell(other, msg::Want{{kBlob}});
+  t.tell(other, msg::LackBlobs{{kShared}});
+  t.tell(other, msg::Want{{kShared}});
   const SegmentIndex last{kSegments - 1};
-  t.tell(other, msg::Claim{kBlob, last, 0xff});
-  t.tell(other, msg::Pieces{kBlob, last, 0xff, hashes_of(8)});
+  t.tell(other, msg::Claim{kShared, last, 0xff});
+  t.tell(other, msg::Pieces{kShared, last, 0xff, hashes_of(8)});
   for (int i = 0; i < 6 && slices.empty(); ++i) second(1e6, 0);
   ASSERT_THAT(slices, Not(IsEmpty()));
   for (const auto& [id, slice] : slices) {

@@ -20,14 +20,14 @@ SegmentKey segment(int index) {
   return {kLarge, static_cast<SegmentIndex>(index)};
 }
 
-Scheduler::Limits with_slices(int slices) {
+Scheduler::Limits settling_with_slices(int slices) {
   Scheduler::Limits limits;
   limits.slices = slices;
   return limits;
 }
 
 TEST(Readers, ClaimsBeginWhereAProgramReads) {
-  SchedulerUnderTest t(node_id(100), with_slices(2));
+  SchedulerUnderTest t(node_id(100), settling_with_slices(2));
   t.want(kLarge);
   t.scheduler.on_readers(kLarge, {3 * kSegment + 5 * kPiece + 17}, t.now);
   const auto slices = all_of<act::FetchSlice>(t.turn());
@@ -39,7 +39,7 @@ TEST(Readers, ClaimsBeginWhereAProgramReads) {
 }
 
 TEST(Readers, SeveralAreServedOutOfOrder) {
-  SchedulerUnderTest t(node_id(100), with_slices(3));
+  SchedulerUnderTest t(node_id(100), settling_with_slices(3));
   t.want(kLarge);
   // The last two pieces of segment 6, then the beginning of segment 1.
   t.scheduler.on_readers(kLarge, {7 * kSegment - kPiece, kSegment}, t.now);
@@ -52,7 +52,7 @@ TEST(Readers, SeveralAreServedOutOfOrder) {
 }
 
 TEST(Readers, TheSegmentAfterTheReaderComesNext) {
-  SchedulerUnderTest t(node_id(100), with_slices(1));
+  SchedulerUnderTest t(node_id(100), settling_with_slices(1));
   t.want(kLarge);
   t.scheduler.on_readers(kLarge, {5 * kSegment}, t.now);
   std::vector<int> order;
@@ -67,7 +67,7 @@ TEST(Readers, TheSegmentAfterTheReaderComesNext) {
 }
 
 TEST(Readers, RaiseTheBlobOverOthersAndLeaveItWhereItWas) {
-  SchedulerUnderTest t(node_id(100), with_slices(1));
+  SchedulerUnderTest t(node_id(100), settling_with_slices(1));
   Scheduler::Request low;
   low.blob = kLarge;
   low.priority = Priority::low;
@@ -107,7 +107,7 @@ TEST(Readers, ASegmentThatIsReadIsAskedForAlthoughThereIsNoRoom) {
 }
 
 TEST(Readers, OfABlobNobodyWantsOrPastItsEndAreIgnored) {
-  SchedulerUnderTest t(node_id(100), with_slices(1));
+  SchedulerUnderTest t(node_id(100), settling_with_slices(1));
   t.scheduler.on_readers(kLarge, {0}, t.now);
   t.want(kLarge);
   t.scheduler.on_readers(kLarge, {kLarge.size}, t.now);

@@ -1,5 +1,7 @@
 #include "node/core/site_wan_limit.h"
 
+#include "tests/unit/node_id.h"
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -16,12 +18,6 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kCap = 12'500'000;  // 100 Mbit/s
 
-NodeId node(int number) {
-  NodeId id;
-  id.bytes[0] = static_cast<std::uint8_t>(number);
-  return id;
-}
-
 msg::Heartbeat taking(std::uint64_t bytes_per_s, bool hungry, std::uint64_t configured = 0) {
   msg::Heartbeat heartbeat;
   heartbeat.load.origin_bytes_per_s = bytes_per_s;
@@ -32,7 +28,7 @@ msg::Heartbeat taking(std::uint64_t bytes_per_s, bool hungry, std::uint64_t conf
 
 TEST(SiteWanLimit, WithoutACapThereIsNoLimit) {
   SiteWanLimit limit(0);
-  limit.on_heartbeat(node(1), taking(5'000'000, true));
+  limit.on_heartbeat(node_id(1), taking(5'000'000, true));
   EXPECT_EQ(limit.site_limit(), 0U);
   EXPECT_EQ(limit.own_limit(), 0U);
 }
@@ -43,57 +39,57 @@ TEST(SiteWanLimit, ANodeAloneHasAllOfIt) {
 
 TEST(SiteWanLimit, TheSmallestCapOfTheLivingHolds) {
   SiteWanLimit limit(kCap);
-  limit.on_heartbeat(node(1), taking(0, false, kCap / 2));
+  limit.on_heartbeat(node_id(1), taking(0, false, kCap / 2));
   EXPECT_EQ(limit.site_limit(), kCap / 2);
-  limit.on_heartbeat(node(2), taking(0, false, kCap * 2));
+  limit.on_heartbeat(node_id(2), taking(0, false, kCap * 2));
   EXPECT_EQ(limit.site_limit(), kCap / 2);
-  limit.on_gone(node(1));
+  limit.on_gone(node_id(1));
   EXPECT_EQ(limit.site_limit(), kCap);
 }
 
 TEST(SiteWanLimit, ACapToldByANeighbourHoldsForANodeWithout) {
   SiteWanLimit limit(0);
-  limit.on_heartbeat(node(1), taking(0, false, kCap));
+  limit.on_heartbeat(node_id(1), taking(0, false, kCap));
   EXPECT_EQ(limit.own_limit(), kCap);
 }
 
 TEST(SiteWanLimit, AnAbsurdCapOfANeighbourIsIgnored) {
   SiteWanLimit limit(0);
-  limit.on_heartbeat(node(1), taking(0, false, 1));
+  limit.on_heartbeat(node_id(1), taking(0, false, 1));
   EXPECT_EQ(limit.site_limit(), 0U);
 }
 
 TEST(SiteWanLimit, TheHungryShareEvenly) {
   SiteWanLimit limit(kCap);
-  for (int n = 1; n <= 3; ++n) limit.on_heartbeat(node(n), taking(kCap / 4, true));
+  for (int n = 1; n <= 3; ++n) limit.on_heartbeat(node_id(n), taking(kCap / 4, true));
   EXPECT_EQ(limit.own_limit(), kCap / 4);
 }
 
 TEST(SiteWanLimit, WhatOneDoesNotUseIsLeftToTheOthers) {
   SiteWanLimit limit(kCap);
-  limit.on_heartbeat(node(1), taking(1'000'000, false));
-  limit.on_heartbeat(node(2), taking(5'000'000, true));
+  limit.on_heartbeat(node_id(1), taking(1'000'000, false));
+  limit.on_heartbeat(node_id(2), taking(5'000'000, true));
   EXPECT_EQ(limit.own_limit(), (kCap - 1'100'000) / 2);
 }
 
 TEST(SiteWanLimit, AnIdleNodeTakesNothingAway) {
   SiteWanLimit limit(kCap);
-  for (int n = 1; n <= 100; ++n) limit.on_heartbeat(node(n), taking(0, false));
+  for (int n = 1; n <= 100; ++n) limit.on_heartbeat(node_id(n), taking(0, false));
   EXPECT_EQ(limit.own_limit(), kCap);
 }
 
 TEST(SiteWanLimit, ABusyNodeTakesLess) {
   SiteWanLimit limit(kCap);
-  limit.on_heartbeat(node(1), taking(kCap / 2, true));
+  limit.on_heartbeat(node_id(1), taking(kCap / 2, true));
   limit.on_own_state(0.1, kCap / 2, true, Time{} + 1h);
   EXPECT_NEAR(static_cast<double>(limit.own_limit()), static_cast<double>(kCap) * 0.1 / 1.1, 2.0);
 }
 
 TEST(SiteWanLimit, ALiarCannotStarveTheOthers) {
   SiteWanLimit limit(kCap);
-  limit.on_heartbeat(node(1), taking(UINT64_MAX / 2, false));
+  limit.on_heartbeat(node_id(1), taking(UINT64_MAX / 2, false));
   EXPECT_GE(limit.own_limit(), kCap / 2);
-  for (int n = 1; n <= 200; ++n) limit.on_heartbeat(node(n), taking(UINT64_MAX / 2, true));
+  for (int n = 1; n <= 200; ++n) limit.on_heartbeat(node_id(n), taking(UINT64_MAX / 2, true));
   EXPECT_GE(limit.own_limit(), SiteWanLimit::kLeast);
 }
 
@@ -127,7 +123,7 @@ TEST(SiteWanLimit, ASiteKeepsTheCapAndUsesItUp) {
       for (std::size_t i = 0; i < nodes.size(); ++i) {
         for (std::size_t other = 0; other < nodes.size(); ++other) {
           if (other == i) continue;
-          nodes[i].on_heartbeat(node(static_cast<int>(other)),
+          nodes[i].on_heartbeat(node_id(static_cast<int>(other)),
                                 taking(rates[other], nodes[other].hungry(), nodes[other].configured()));
         }
       }

@@ -12,8 +12,6 @@ using test::Bytes;
 using test::Machine;
 using test::pattern_bytes;
 
-const std::string kCommit(40, 'c');
-
 // A cache as another client left it: a config, a shard in a subfolder, a half download, a wrong blob.
 struct ForeignCache {
   explicit ForeignCache(const std::string& root) : cache(root) {
@@ -21,12 +19,12 @@ struct ForeignCache {
     EXPECT_TRUE(cache.prepare_repo(repo).has_value());
     put(config_id, config, "config.json");
     put(shard_id, shard, "sub/w.safetensors");
-    EXPECT_TRUE(cache.write_ref(repo, "main", kCommit).has_value());
+    EXPECT_TRUE(cache.write_ref(repo, "main", test::kCommit).has_value());
     test::write_file(cache.layout().blobs_dir(repo) + "/" + std::string(40, '1') + ".incomplete", config);
   }
   void put(const BlobId& id, const Bytes& bytes, const std::string& path) {
     test::write_file(cache.layout().blob(repo, id), bytes);
-    EXPECT_TRUE(cache.link_snapshot(repo, kCommit, path, id).has_value());
+    EXPECT_TRUE(cache.link_snapshot(repo, test::kCommit, path, id).has_value());
   }
   RepoRef repo{RepoType::model, "acme/foreign"};
   HubCache cache;
@@ -63,7 +61,7 @@ TEST(Adopt, BlobsAreTakenOverInPlace) {
   EXPECT_EQ(files->at(0).path, "config.json");
   EXPECT_EQ(files->at(1).path, "sub/w.safetensors");
   EXPECT_EQ(files->at(1).revision, "main");
-  EXPECT_EQ(files->at(1).commit_id, kCommit);
+  EXPECT_EQ(files->at(1).commit_id, test::kCommit);
   EXPECT_EQ(files->at(1).bytes_local, foreign.shard.size());
 }
 
@@ -184,14 +182,14 @@ TEST(Remove, ASnapshotTakesItsOwnBlobsAndRows) {
   ASSERT_OK(foreign.cache.link_snapshot(foreign.repo, other, "config.json", foreign.config_id));
   ASSERT_OK(m.store->adopt(m.dir / "hub", {}, {}));
   ASSERT_EQ(m.db->held_files()->size(), 3U);
-  const auto removed = m.store->remove(foreign.repo, kCommit);
+  const auto removed = m.store->remove(foreign.repo, test::kCommit);
   ASSERT_OK(removed);
   EXPECT_THAT(removed->no_longer_held, testing::ElementsAre(foreign.shard_id));
   EXPECT_EQ(removed->bytes, foreign.shard.size());
   EXPECT_EQ(m.db->held_files()->size(), 1U);
   EXPECT_TRUE(m.store->find(foreign.config_id).has_value());
   EXPECT_FALSE(m.store->find(foreign.shard_id).has_value());
-  EXPECT_EQ(m.store->remove(foreign.repo, kCommit).error().code, Code::not_found);
+  EXPECT_EQ(m.store->remove(foreign.repo, test::kCommit).error().code, Code::not_found);
 
   ASSERT_OK(m.store->remove(foreign.repo));
   EXPECT_TRUE(m.store->held()->empty());

@@ -43,7 +43,6 @@ enum class Death { killed, power };
 const RepoRef kRepo{RepoType::model, "acme/model"};
 const RepoRef kCopyRepo{RepoType::model, "acme/copy"};
 const RepoRef kOther{RepoType::model, "acme/other"};
-const std::string kCommit(40, 'a');
 constexpr std::chrono::seconds kHang{30};
 
 struct Blob {
@@ -136,11 +135,13 @@ class World {
     promised.recorded &= ~lost_;
     if (promised.published[kRepo].contains(shard().id)) {
       bool linked = true;
+      linked &= step(
+          [&] { return store_->cache().link_snapshot(kRepo, test::kCommit, "config.json", config().id); });
       linked &=
-          step([&] { return store_->cache().link_snapshot(kRepo, kCommit, "config.json", config().id); });
-      linked &= step([&] { return store_->cache().link_snapshot(kRepo, kCommit, "a/b/shard", shard().id); });
+          step([&] { return store_->cache().link_snapshot(kRepo, test::kCommit, "a/b/shard", shard().id); });
       if (linked) {
-        step([&] { return store_->cache().write_ref(kRepo, "main", kCommit); }, [&] { promised.ref = true; });
+        step([&] { return store_->cache().write_ref(kRepo, "main", test::kCommit); },
+             [&] { promised.ref = true; });
       }
       step([&] { return drop_value(store_->materialize(shard().id, kCopyRepo)); },
            [&] { promised.published[kCopyRepo].insert(shard().id); });
@@ -317,9 +318,9 @@ class World {
 
   void check_ref(Outcome& out) {
     const HubCacheLayout layout(dir_ / "hub");
-    if (test::read_text(layout.ref(kRepo, "main")) != kCommit) out.problem("the ref is gone");
-    if (test::read_file(layout.snapshot_entry(kRepo, kCommit, "a/b/shard")) != shard().bytes ||
-        test::read_file(layout.snapshot_entry(kRepo, kCommit, "config.json")) != config().bytes) {
+    if (test::read_text(layout.ref(kRepo, "main")) != test::kCommit) out.problem("the ref is gone");
+    if (test::read_file(layout.snapshot_entry(kRepo, test::kCommit, "a/b/shard")) != shard().bytes ||
+        test::read_file(layout.snapshot_entry(kRepo, test::kCommit, "config.json")) != config().bytes) {
       out.problem("the ref names a snapshot that is not whole");
     }
   }

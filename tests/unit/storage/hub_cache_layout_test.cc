@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kSha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 constexpr const char* kSha1 = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
-constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
+constexpr const char* kLayoutCommit = "0123456789abcdef0123456789abcdef01234567";
 
 TEST(HubCacheLayout, RepoFoldersAndBack) {
   struct Row {
@@ -42,9 +42,10 @@ TEST(HubCacheLayout, PathsOfARepo) {
   EXPECT_EQ(l.partial(r, id), repo + "/blobs/" + kSha256 + ".shoal-partial");
   EXPECT_EQ(l.ref(r, "main"), repo + "/refs/main");
   EXPECT_EQ(l.ref(r, "refs/pr/1"), repo + "/refs/refs/pr/1");
-  EXPECT_EQ(l.snapshot_entry(r, kCommit, "sub/w.bin"), repo + "/snapshots/" + kCommit + "/sub/w.bin");
-  EXPECT_EQ(l.no_exist(r, kCommit, "a/b"), repo + "/.no_exist/" + kCommit + "/a/b");
-  EXPECT_EQ(l.tree_file(r, kCommit), repo + "/trees/" + kCommit + ".json");
+  EXPECT_EQ(l.snapshot_entry(r, kLayoutCommit, "sub/w.bin"),
+            repo + "/snapshots/" + kLayoutCommit + "/sub/w.bin");
+  EXPECT_EQ(l.no_exist(r, kLayoutCommit, "a/b"), repo + "/.no_exist/" + kLayoutCommit + "/a/b");
+  EXPECT_EQ(l.tree_file(r, kLayoutCommit), repo + "/trees/" + kLayoutCommit + ".json");
   EXPECT_EQ(l.lock(r, id), std::string("/cache/.locks/models--org--name/") + kSha256 + ".lock");
 }
 

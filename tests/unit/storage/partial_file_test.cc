@@ -11,7 +11,6 @@ namespace {
 using test::Bytes;
 using test::pattern_bytes;
 
-constexpr SegmentIndex kFirst{0};
 constexpr PartialFile::WriterId kWriter{1};
 
 class PartialFileTest : public testing::Test {
@@ -28,13 +27,13 @@ class PartialFileTest : public testing::Test {
   }
   Hash256 hash(int p) const {
     const auto piece = static_cast<PieceIndex>(p);
-    return hash_piece(g, kFirst, piece, test::piece_of(bytes, kFirst, piece));
+    return hash_piece(g, test::kFirst, piece, test::piece_of(bytes, test::kFirst, piece));
   }
   void put(int p) {
     const auto piece = static_cast<PieceIndex>(p);
-    const std::array one{test::piece_of(bytes, kFirst, piece)};
-    ASSERT_OK(file->write_at(g.piece_offset(kFirst, piece), one));
-    ASSERT_TRUE(file->add_piece(kFirst, piece, hash(p)));
+    const std::array one{test::piece_of(bytes, test::kFirst, piece)};
+    ASSERT_OK(file->write_at(g.piece_offset(test::kFirst, piece), one));
+    ASSERT_TRUE(file->add_piece(test::kFirst, piece, hash(p)));
   }
 
   test::TempDir dir;
@@ -65,10 +64,10 @@ TEST_F(PartialFileTest, ChangesAreTakenOnceAndAgainWhenTheyCouldNotBeWritten) {
 
 TEST_F(PartialFileTest, HashesOfAWholeSegmentAreLetGoOnceRecorded) {
   for (int p = 0; p < 12; ++p) put(p);
-  EXPECT_TRUE(file->known(kFirst).hashes.has_value());
+  EXPECT_TRUE(file->known(test::kFirst).hashes.has_value());
   file->changes_recorded(*file->take_changes(), true);
-  EXPECT_FALSE(file->known(kFirst).hashes.has_value());
-  EXPECT_EQ(file->known(kFirst).have, mask_of_run(0, 12));
+  EXPECT_FALSE(file->known(test::kFirst).hashes.has_value());
+  EXPECT_EQ(file->known(test::kFirst).have, mask_of_run(0, 12));
 }
 
 TEST_F(PartialFileTest, AFlushCoversWhatWasThereWhenItBegan) {
@@ -84,8 +83,8 @@ TEST_F(PartialFileTest, AFlushCoversWhatWasThereWhenItBegan) {
 TEST_F(PartialFileTest, AFlushDoesNotCoverAPieceThatWasForgottenMeanwhile) {
   put(0);
   const auto flush = file->start_flush();
-  file->forget(kFirst, 0b1);
-  file->reopen(kFirst, 0b1, {});
+  file->forget(test::kFirst, 0b1);
+  file->reopen(test::kFirst, 0b1, {});
   put(0);
   file->flush_succeeded(flush);
   EXPECT_EQ(file->bytes_undurable(), g.piece_size());
@@ -93,36 +92,36 @@ TEST_F(PartialFileTest, AFlushDoesNotCoverAPieceThatWasForgottenMeanwhile) {
 
 TEST_F(PartialFileTest, ForgottenPiecesStayClosedUntilThatIsRecorded) {
   put(0);
-  file->forget(kFirst, 0b1);
-  EXPECT_EQ(file->have(kFirst), 0U);
+  file->forget(test::kFirst, 0b1);
+  EXPECT_EQ(file->have(test::kFirst), 0U);
   EXPECT_EQ(file->bytes_have(), 0U);
-  EXPECT_FALSE(file->start_piece(kWriter, kFirst, PieceIndex{0}).wanted);
-  EXPECT_FALSE(file->add_piece(kFirst, PieceIndex{0}, hash(0)));
+  EXPECT_FALSE(file->start_piece(kWriter, test::kFirst, PieceIndex{0}).wanted);
+  EXPECT_FALSE(file->add_piece(test::kFirst, PieceIndex{0}, hash(0)));
   const Bytes lies = pattern_bytes(100, 9);
   const std::array one{std::span<const std::byte>(lies)};
   ASSERT_OK(file->write_at(0, one));
   Bytes there(100);
   ASSERT_OK(file->read_at(0, there));
   EXPECT_TRUE(std::ranges::equal(there, std::span(bytes).first(100)));
-  file->reopen(kFirst, 0b1, {});
-  EXPECT_TRUE(file->start_piece(kWriter, kFirst, PieceIndex{0}).wanted);
+  file->reopen(test::kFirst, 0b1, {});
+  EXPECT_TRUE(file->start_piece(kWriter, test::kFirst, PieceIndex{0}).wanted);
 }
 
 TEST_F(PartialFileTest, AHashOverBytesThatWereTakenBackDoesNotCount) {
   // A slice feeds piece 1 on top of piece 0; piece 0 is taken back and comes again before piece 1 is whole.
   put(0);
   ASSERT_TRUE(*file->hash_some(kMiB, {}));
-  auto start = file->start_piece(kWriter, kFirst, PieceIndex{1});
+  auto start = file->start_piece(kWriter, test::kFirst, PieceIndex{1});
   ASSERT_TRUE(start.whole.has_value());
-  file->forget(kFirst, 0b1);
-  file->reopen(kFirst, 0b1, {});
+  file->forget(test::kFirst, 0b1);
+  file->reopen(test::kFirst, 0b1, {});
   EXPECT_EQ(file->bytes_hashed(), 0U);
   put(0);
   ASSERT_TRUE(*file->hash_some(kMiB, {}));
-  start.whole->update(test::piece_of(bytes, kFirst, PieceIndex{1}));
-  const auto piece = test::piece_of(bytes, kFirst, PieceIndex{1});
-  ASSERT_TRUE(*file->write_piece(kWriter, kFirst, PieceIndex{1}, g.piece_size(), piece));
-  EXPECT_TRUE(file->end_piece(kWriter, kFirst, PieceIndex{1}, hash(1), start));
+  start.whole->update(test::piece_of(bytes, test::kFirst, PieceIndex{1}));
+  const auto piece = test::piece_of(bytes, test::kFirst, PieceIndex{1});
+  ASSERT_TRUE(*file->write_piece(kWriter, test::kFirst, PieceIndex{1}, g.piece_size(), piece));
+  EXPECT_TRUE(file->end_piece(kWriter, test::kFirst, PieceIndex{1}, hash(1), start));
   EXPECT_EQ(file->bytes_hashed(), g.piece_size());
   EXPECT_TRUE(file->can_hash());
 }

@@ -193,6 +193,7 @@ inline const Bytes& two_and_a_bit() {
   static const Bytes bytes = pattern_bytes(32 * kMiB + 100'000);
   return bytes;
 }
+inline const std::string kCommit(40, 'c');
 inline constexpr SegmentIndex kFirst{0};
 inline constexpr SegmentIndex kLast{2};
 

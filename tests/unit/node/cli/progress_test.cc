@@ -2,6 +2,7 @@
 
 #include "node/cli/pull_follower.h"
 #include "node/cli/text.h"
+#include "node/core/geometry.h"
 
 #include <string>
 
@@ -15,8 +16,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Json = nlohmann::ordered_json;
-
-constexpr std::uint64_t kGiB = 1ULL << 30U;
 
 FileView file(const std::string& path, const std::string& state, double percent, std::uint64_t rate) {
   FileView out;

@@ -1,6 +1,7 @@
 #include "node/daemon/listing_exchange.h"
 
 #include "node/daemon/loop.h"
+#include "tests/unit/node_id.h"
 
 #include <chrono>
 #include <memory>
@@ -14,12 +15,6 @@
 
 namespace shoal {
 namespace {
-
-NodeId node(std::uint8_t n) {
-  NodeId id;
-  id.bytes[0] = n;
-  return id;
-}
 
 // Keeps what is sent.
 class SentMessages final : public Swarm {
@@ -56,7 +51,7 @@ class ListingExchangeTest : public testing::Test {
             const std::string& text = {}) {
     msg::Listing listing{key, state, size, 0, {}};
     for (const char c : text) listing.bytes.push_back(static_cast<std::byte>(c));
-    exchange->on_listing(node(from), listing);
+    exchange->on_listing(node_id(from), listing);
   }
 
   Loop loop;  // its timers never run here
@@ -64,8 +59,8 @@ class ListingExchangeTest : public testing::Test {
   Hash256 key;
   bool answered = false;
   std::optional<std::string> answer;
-  std::shared_ptr<ListingExchange> exchange = std::make_shared<ListingExchange>(loop, swarm, node(5), [] {
-    return std::vector<NodeId>{node(3), node(9)};
+  std::shared_ptr<ListingExchange> exchange = std::make_shared<ListingExchange>(loop, swarm, node_id(5), [] {
+    return std::vector<NodeId>{node_id(3), node_id(9)};
   });
 };
 
@@ -75,20 +70,20 @@ TEST_F(ListingExchangeTest, WhoHasItGivesIt) {
 }
 
 TEST_F(ListingExchangeTest, WhenNobodyHasItTheHubIsAskedAndThoseWhoWaitHearOfIt) {
-  EXPECT_TRUE(exchange->tell_to_wait(node(9), key));
+  EXPECT_TRUE(exchange->tell_to_wait(node_id(9), key));
   hear(3, msg::ListingState::lack);
   EXPECT_FALSE(answered);
   hear(9, msg::ListingState::lack);
   EXPECT_TRUE(answered);
   EXPECT_FALSE(answer);
   // From now on it says that its question has reached the Hub.
-  EXPECT_TRUE(exchange->tell_to_wait(node(3), key));
+  EXPECT_TRUE(exchange->tell_to_wait(node_id(3), key));
   exchange->settle(key, 4);
-  const auto told = swarm.listings(node(3));
+  const auto told = swarm.listings(node_id(3));
   ASSERT_EQ(told.size(), 2U);
   EXPECT_EQ(told[0], (msg::Listing{key, msg::ListingState::asking, ListingExchange::kAtHub, 0, {}}));
   EXPECT_EQ(told[1], (msg::Listing{key, msg::ListingState::have, 4, 0, {}}));
-  EXPECT_EQ(swarm.listings(node(9)).at(0).size, 0U);
+  EXPECT_EQ(swarm.listings(node_id(9)).at(0).size, 0U);
 }
 
 TEST_F(ListingExchangeTest, OfTwoThatAskEachOtherTheOneWithTheHigherIdWaits) {

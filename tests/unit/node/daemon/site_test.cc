@@ -1,5 +1,7 @@
 #include "node/daemon/site.h"
 
+#include "tests/unit/node_id.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,12 +12,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-NodeId node(std::uint8_t n) {
-  NodeId id;
-  id.bytes[0] = n;
-  return id;
-}
 
 class SiteTest : public testing::Test {
  protected:
@@ -29,38 +25,38 @@ class SiteTest : public testing::Test {
 };
 
 TEST_F(SiteTest, ANeighbourIsAliveFromItsHelloOn) {
-  meet(node(2));
-  EXPECT_THAT(alive, ElementsAre(node(2)));
-  EXPECT_THAT(site.alive(), ElementsAre(node(2)));
+  meet(node_id(2));
+  EXPECT_THAT(alive, ElementsAre(node_id(2)));
+  EXPECT_THAT(site.alive(), ElementsAre(node_id(2)));
 }
 
 TEST_F(SiteTest, FiveSecondsWithoutAHeartbeatMeanDeadAndAHeartbeatBringsItBack) {
-  meet(node(2));
+  meet(node_id(2));
   now += milliseconds(4999);
   site.expire(now);
   EXPECT_THAT(dead, IsEmpty());
   now += milliseconds(1);
   site.expire(now);
-  EXPECT_THAT(dead, ElementsAre(node(2)));
-  site.on_heartbeat(node(2), {}, now);
-  EXPECT_THAT(alive, ElementsAre(node(2), node(2)));
+  EXPECT_THAT(dead, ElementsAre(node_id(2)));
+  site.on_heartbeat(node_id(2), {}, now);
+  EXPECT_THAT(alive, ElementsAre(node_id(2), node_id(2)));
 }
 
 TEST_F(SiteTest, AHeartbeatAfterTheConnectionEndedChangesNothing) {
-  meet(node(2));
-  site.on_neighbour_down(node(2), "closed");
-  site.on_heartbeat(node(2), {}, now);
+  meet(node_id(2));
+  site.on_neighbour_down(node_id(2), "closed");
+  site.on_heartbeat(node_id(2), {}, now);
   EXPECT_THAT(site.alive(), IsEmpty());
 }
 
 TEST_F(SiteTest, TrafficAndLoadShowInTheRow) {
-  meet(node(2));
-  site.on_traffic(node(2), 10, 20);
-  site.on_traffic(node(2), 1, 2);
+  meet(node_id(2));
+  site.on_traffic(node_id(2), 10, 20);
+  site.on_traffic(node_id(2), 1, 2);
   msg::Heartbeat heartbeat;
   heartbeat.load.cpu_permille = 400;
   heartbeat.blobs_held = 3;
-  site.on_heartbeat(node(2), heartbeat, now);
+  site.on_heartbeat(node_id(2), heartbeat, now);
   const PeerStatus row = site.rows().front();
   EXPECT_EQ(row.bytes_received, 11U);
   EXPECT_EQ(row.bytes_sent, 22U);
@@ -69,13 +65,13 @@ TEST_F(SiteTest, TrafficAndLoadShowInTheRow) {
 }
 
 TEST_F(SiteTest, ABannedNeighbourIsNotAliveAndTheEventNamesIt) {
-  meet(node(2));
-  site.on_banned(node(2), seconds(600), "told a wrong hash");
+  meet(node_id(2));
+  site.on_banned(node_id(2), seconds(600), "told a wrong hash");
   EXPECT_THAT(site.alive(), IsEmpty());
   EXPECT_GT(site.rows().front().banned_until.ms, 0);
   bool named = false;
   for (const EventRow& row : events.take_pending())
-    named = named || (row.kind == "peer_banned" && row.peer == node(2).hex());
+    named = named || (row.kind == "peer_banned" && row.peer == node_id(2).hex());
   EXPECT_TRUE(named);
 }
 
@@ -88,9 +84,9 @@ TEST_F(SiteTest, ThePeerTableIsBoundedAndForgetsTheLongestGoneFirst) {
     meet(id);
     site.on_neighbour_down(id, "closed");
   }
-  meet(node(9));
+  meet(node_id(9));
   EXPECT_EQ(site.rows().size(), Site::kPeersKept);
-  EXPECT_THAT(site.alive(), ElementsAre(node(9)));
+  EXPECT_THAT(site.alive(), ElementsAre(node_id(9)));
 }
 
 }  // namespace

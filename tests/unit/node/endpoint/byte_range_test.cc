@@ -5,11 +5,11 @@
 namespace shoal {
 namespace {
 
-using Kind = RangeChoice::Kind;
+using RangeKind = RangeChoice::Kind;
 
 void expect_part(std::string_view header, std::uint64_t size, std::uint64_t first, std::uint64_t length) {
   const auto choice = choose_range(header, size);
-  EXPECT_EQ(choice.kind, Kind::part) << header;
+  EXPECT_EQ(choice.kind, RangeKind::part) << header;
   EXPECT_EQ(choice.first, first) << header;
   EXPECT_EQ(choice.length, length) << header;
 }
@@ -30,16 +30,16 @@ TEST(ByteRange, AnEndBehindTheFileIsClamped) {
 
 TEST(ByteRange, AStartBehindTheFileCannotBeSatisfied) {
   for (const char* header : {"bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"}) {
-    EXPECT_EQ(choose_range(header, 100).kind, Kind::unsatisfiable) << header;
+    EXPECT_EQ(choose_range(header, 100).kind, RangeKind::unsatisfiable) << header;
   }
-  EXPECT_EQ(choose_range("bytes=0-0", 0).kind, Kind::unsatisfiable);
+  EXPECT_EQ(choose_range("bytes=0-0", 0).kind, RangeKind::unsatisfiable);
 }
 
 TEST(ByteRange, WhatIsMalformedOrOfSeveralRangesMeansTheWholeFile) {
   for (const char* header : {"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=0-1,3-4",
                              "items=0-1", "bytes=1-2-3", "bytes=+1-2", "bytes=0x1-2"}) {
     const auto choice = choose_range(header, 100);
-    EXPECT_EQ(choice.kind, Kind::whole) << header;
+    EXPECT_EQ(choice.kind, RangeKind::whole) << header;
     EXPECT_EQ(choice.length, 100U) << header;
   }
 }

@@ -11,7 +11,7 @@
 namespace shoal {
 namespace {
 
-const std::string kCommit(40, 'c');
+const std::string kAnyCommit(40, 'c');
 const RepoRef kRepo{RepoType::model, "org/name"};
 
 std::string nested(int depth) {
@@ -20,16 +20,16 @@ std::string nested(int depth) {
 }
 
 std::string info_of(const std::string& card) {
-  return R"({"sha":")" + kCommit + R"(","xet":1,"cardData":)" + card + "}";
+  return R"({"sha":")" + kAnyCommit + R"(","xet":1,"cardData":)" + card + "}";
 }
 
 std::string document_of(const std::string& card) {
-  return R"({"version":1,"type":"model","name":"org/name","commit":")" + kCommit + R"(","info":)" +
+  return R"({"version":1,"type":"model","name":"org/name","commit":")" + kAnyCommit + R"(","info":)" +
          info_of(card) + R"(,"tree":[]})";
 }
 
 TEST(HostileJson, ADocumentOfMillionBracketsIsRefused) {
-  const auto listing = read_document(document_of(nested(1'000'000)), kRepo, kCommit);
+  const auto listing = read_document(document_of(nested(1'000'000)), kRepo, kAnyCommit);
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::invalid);
 }
@@ -53,9 +53,9 @@ TEST(HostileJson, TheDeepestDescriptionThatIsReadMakesADocumentThatIsRead) {
   EXPECT_FALSE(read_info(info_of(nested(kJsonNestingMax - 1))));
   RepoListing listing;
   listing.repo = kRepo;
-  listing.commit = kCommit;
+  listing.commit = kAnyCommit;
   listing.info = info->info;
-  EXPECT_TRUE(read_document(write_document(listing), kRepo, kCommit));
+  EXPECT_TRUE(read_document(write_document(listing), kRepo, kAnyCommit));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 class AuthorityTest : public TrustTest {
  protected:
   AuthorityTest() {
-    const auto founded = found_cluster(folder, "lab", node_of(1), "head", wall_now());
+    const auto founded = found_cluster(folder, "lab", node_id(1), "head", wall_now());
     EXPECT_TRUE(founded) << founded.error().message;
     authority = need(Authority::open(folder, {}));
   }
@@ -43,10 +43,10 @@ class AuthorityTest : public TrustTest {
 TEST_F(AuthorityTest, TheFounderIsAMember) {
   const auto member = need(folder.load());
   ASSERT_TRUE(member);
-  EXPECT_EQ(member->info.node, node_of(1));
+  EXPECT_EQ(member->info.node, node_id(1));
   EXPECT_EQ(member->cluster, "lab");
   EXPECT_EQ(member->revoked.number, 0U);
-  EXPECT_FALSE(found_cluster(folder, "lab", node_of(1), "head", wall_now())) << "twice";
+  EXPECT_FALSE(found_cluster(folder, "lab", node_id(1), "head", wall_now())) << "twice";
 }
 
 TEST_F(AuthorityTest, SecretsAreForTheirOwnerOnly) {
@@ -61,10 +61,10 @@ TEST_F(AuthorityTest, SecretsAreForTheirOwnerOnly) {
 
 TEST_F(AuthorityTest, AMachineIsLetInByATokenOnce) {
   const auto text = token();
-  const auto joined = need(authority->let_in(request(node_of(2), "gpu-2", text), wall_now()));
-  EXPECT_EQ(joined.info.node, node_of(2));
+  const auto joined = need(authority->let_in(request(node_id(2), "gpu-2", text), wall_now()));
+  EXPECT_EQ(joined.info.node, node_id(2));
   EXPECT_TRUE(check_node(joined.answer.authority_pem, {keys.back(), joined.answer.cert_pem}));
-  const auto again = authority->let_in(request(node_of(3), "gpu-3", text), wall_now());
+  const auto again = authority->let_in(request(node_id(3), "gpu-3", text), wall_now());
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Code::unauthorized);
   EXPECT_EQ(need(authority->members()).size(), 2U);
@@ -72,35 +72,35 @@ TEST_F(AuthorityTest, AMachineIsLetInByATokenOnce) {
 
 TEST_F(AuthorityTest, ATokenBurnsEvenIfTheRestIsWrong) {
   const auto text = token();
-  auto bad = request(node_of(2), "gpu-2", text);
+  auto bad = request(node_id(2), "gpu-2", text);
   bad.request_pem = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
   EXPECT_FALSE(authority->let_in(bad, wall_now()));
-  EXPECT_FALSE(authority->let_in(request(node_of(2), "gpu-2", text), wall_now()));
+  EXPECT_FALSE(authority->let_in(request(node_id(2), "gpu-2", text), wall_now()));
 }
 
 TEST_F(AuthorityTest, AMachineOfAnotherClustersNameIsToldAndKeepsItsToken) {
   const auto text = token();
-  auto other = request(node_of(2), "gpu-2", text);
+  auto other = request(node_id(2), "gpu-2", text);
   other.cluster = "default";
   const auto refused = authority->let_in(other, wall_now());
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("--cluster lab"), std::string::npos) << refused.error().message;
-  EXPECT_TRUE(authority->let_in(request(node_of(2), "gpu-2", text), wall_now()));
+  EXPECT_TRUE(authority->let_in(request(node_id(2), "gpu-2", text), wall_now()));
 }
 
 TEST_F(AuthorityTest, ATokenRunsOut) {
   const auto text = token();
   const WallTime later{wall_now().ms + 11 * 60 * 1000};
-  EXPECT_FALSE(authority->let_in(request(node_of(2), "gpu-2", text), later));
+  EXPECT_FALSE(authority->let_in(request(node_id(2), "gpu-2", text), later));
   EXPECT_EQ(authority->open_invites(later), 0U);
   EXPECT_FALSE(authority->invite(std::chrono::seconds(1), wall_now()));
   EXPECT_FALSE(authority->invite(std::chrono::hours(24 * 8), wall_now()));
 }
 
 TEST_F(AuthorityTest, ARevokedMachineIsOnTheListAndStaysThere) {
-  const auto joined = need(authority->let_in(request(node_of(2), "gpu-2", token()), wall_now()));
-  const auto again = need(authority->let_in(request(node_of(2), "gpu-2", token()), wall_now()));
-  const auto revoked = need(authority->revoke("gpu-2", node_of(1), wall_now()));
+  const auto joined = need(authority->let_in(request(node_id(2), "gpu-2", token()), wall_now()));
+  const auto again = need(authority->let_in(request(node_id(2), "gpu-2", token()), wall_now()));
+  const auto revoked = need(authority->revoke("gpu-2", node_id(1), wall_now()));
   EXPECT_EQ(revoked.list.serials, (std::set<CertSerial>{joined.info.serial, again.info.serial}));
   const auto member = need(folder.load());
   EXPECT_EQ(member->revoked.number, 1U);
@@ -108,10 +108,10 @@ TEST_F(AuthorityTest, ARevokedMachineIsOnTheListAndStaysThere) {
 
   // After a restart, and with another one put out.
   authority = need(Authority::open(folder, member->revoked));
-  const auto third = need(authority->let_in(request(node_of(3), "gpu-3", token()), wall_now()));
+  const auto third = need(authority->let_in(request(node_id(3), "gpu-3", token()), wall_now()));
   EXPECT_EQ(need(read_crl(member->authority_pem, third.answer.revoked_der)).number, 1U)
       << "who joins gets the list";
-  const auto next = need(authority->revoke(node_of(3).hex(), node_of(1), wall_now()));
+  const auto next = need(authority->revoke(node_id(3).hex(), node_id(1), wall_now()));
   EXPECT_TRUE(next.list.replaces(member->revoked));
   EXPECT_EQ(next.list.serials.size(), 3U);
   int gone = 0;
@@ -120,14 +120,14 @@ TEST_F(AuthorityTest, ARevokedMachineIsOnTheListAndStaysThere) {
 }
 
 TEST_F(AuthorityTest, RevokingNeedsOneMachineThatIsNotTheAuthority) {
-  (void)need(authority->let_in(request(node_of(2), "twin", token()), wall_now()));
-  (void)need(authority->let_in(request(node_of(3), "twin", token()), wall_now()));
-  EXPECT_EQ(authority->revoke("nobody", node_of(1), wall_now()).error().code, Code::not_found);
-  EXPECT_EQ(authority->revoke("twin", node_of(1), wall_now()).error().code, Code::invalid);
-  EXPECT_EQ(authority->revoke("head", node_of(1), wall_now()).error().code, Code::invalid);
-  EXPECT_EQ(authority->revoke("02", node_of(1), wall_now()).error().code, Code::not_found)
+  (void)need(authority->let_in(request(node_id(2), "twin", token()), wall_now()));
+  (void)need(authority->let_in(request(node_id(3), "twin", token()), wall_now()));
+  EXPECT_EQ(authority->revoke("nobody", node_id(1), wall_now()).error().code, Code::not_found);
+  EXPECT_EQ(authority->revoke("twin", node_id(1), wall_now()).error().code, Code::invalid);
+  EXPECT_EQ(authority->revoke("head", node_id(1), wall_now()).error().code, Code::invalid);
+  EXPECT_EQ(authority->revoke("02", node_id(1), wall_now()).error().code, Code::not_found)
       << "too short a prefix";
-  EXPECT_TRUE(authority->revoke(node_of(2).hex().substr(0, 8), node_of(1), wall_now()));
+  EXPECT_TRUE(authority->revoke(node_id(2).hex().substr(0, 8), node_id(1), wall_now()));
 }
 
 }  // namespace

@@ -13,9 +13,9 @@ class Certificates : public TrustTest {
 };
 
 TEST_F(Certificates, ANodesCertificateSaysWhoItIs) {
-  const Keyed node = let_in(authority, node_of(7), "gpu-7");
+  const Keyed node = let_in(authority, node_id(7), "gpu-7");
   const auto info = need(check_node(authority.cert_pem, node));
-  EXPECT_EQ(info.node, node_of(7));
+  EXPECT_EQ(info.node, node_id(7));
   EXPECT_EQ(info.name, "gpu-7");
   EXPECT_TRUE(is_cert_serial(info.serial)) << info.serial;
   EXPECT_GT(info.not_after.ms, wall_now().ms + std::int64_t{9} * 365 * 86400 * 1000);
@@ -25,27 +25,27 @@ TEST_F(Certificates, ANodesCertificateSaysWhoItIs) {
 TEST_F(Certificates, TwoOfOneMachineHaveDifferentSerials) {
   std::set<CertSerial> serials;
   for (int i = 0; i < 20; ++i)
-    serials.insert(need(check_node(authority.cert_pem, let_in(authority, node_of(1)))).serial);
+    serials.insert(need(check_node(authority.cert_pem, let_in(authority, node_id(1)))).serial);
   EXPECT_EQ(serials.size(), 20U);
 }
 
 TEST_F(Certificates, AnAuthorityOfTheSameNameIsAnotherOne) {
   EXPECT_NE(need(fingerprint(authority.cert_pem)), need(fingerprint(other.cert_pem)));
-  const auto checked = check_node(authority.cert_pem, let_in(other, node_of(1)));
+  const auto checked = check_node(authority.cert_pem, let_in(other, node_id(1)));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, Code::unauthorized);
 }
 
 TEST_F(Certificates, ACertificateWithAnotherKeyIsRefused) {
-  Keyed node = let_in(authority, node_of(1));
+  Keyed node = let_in(authority, node_id(1));
   node.key_pem = need(make_key());
   EXPECT_FALSE(check_node(authority.cert_pem, node));
 }
 
 TEST_F(Certificates, ANodeIsNoAuthority) {
-  const Keyed node = let_in(authority, node_of(1));
+  const Keyed node = let_in(authority, node_id(1));
   const auto key = need(make_key());
-  const auto forged = issue_node(node, need(make_request(key, node_of(2))), node_of(2), "forged", wall_now());
+  const auto forged = issue_node(node, need(make_request(key, node_id(2))), node_id(2), "forged", wall_now());
   ASSERT_TRUE(forged) << "signing works; being believed does not";
   EXPECT_FALSE(check_node(authority.cert_pem, {key, *forged}));
   EXPECT_FALSE(check_node(node.cert_pem, {key, *forged}));
@@ -59,21 +59,21 @@ TEST_F(Certificates, ACertificateThatRanOutIsRefused) {
   const WallTime long_ago{wall_now().ms - std::int64_t{11} * 365 * 86400 * 1000};
   const auto key = need(make_key());
   const auto cert =
-      need(issue_node(authority, need(make_request(key, node_of(1))), node_of(1), "old", long_ago));
+      need(issue_node(authority, need(make_request(key, node_id(1))), node_id(1), "old", long_ago));
   EXPECT_FALSE(check_node(authority.cert_pem, {key, cert}));
 }
 
 TEST_F(Certificates, ARequestThatWasChangedIsRefused) {
-  auto request = need(make_request(need(make_key()), node_of(1)));
+  auto request = need(make_request(need(make_key()), node_id(1)));
   const auto middle = request.size() / 2;
   request[middle] = request[middle] == 'A' ? 'B' : 'A';
-  EXPECT_FALSE(issue_node(authority, request, node_of(1), "x", wall_now()));
-  EXPECT_FALSE(issue_node(authority, "", node_of(1), "x", wall_now()));
+  EXPECT_FALSE(issue_node(authority, request, node_id(1), "x", wall_now()));
+  EXPECT_FALSE(issue_node(authority, "", node_id(1), "x", wall_now()));
 }
 
 TEST_F(Certificates, ANameThatIsNoTextCostsTheNameOnly) {
-  const Keyed node = let_in(authority, node_of(1), "\xff\xfe");
-  EXPECT_EQ(need(check_node(authority.cert_pem, node)).node, node_of(1));
+  const Keyed node = let_in(authority, node_id(1), "\xff\xfe");
+  EXPECT_EQ(need(check_node(authority.cert_pem, node)).node, node_id(1));
 }
 
 TEST_F(Certificates, AListOfRevokedOnesComesBackAsItWas) {

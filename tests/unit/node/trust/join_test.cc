@@ -27,7 +27,7 @@ class Joining : public TrustTest {
   }
   JoinRequest request() {
     JoinRequest out;
-    out.node = node_of(2);
+    out.node = node_id(2);
     out.name = "gpu-2";
     out.cluster = "lab";
     out.request_pem = need(make_request(need(make_key()), out.node));
@@ -64,7 +64,7 @@ TEST_F(Joining, OneThatBorrowsTheAuthoritysCertificateIsToldNothing) {
 }
 
 TEST_F(Joining, AnOrdinaryNodeIsToldNothing) {
-  const auto listener = listen(let_in(authority, node_of(9)), authority.cert_pem);
+  const auto listener = listen(let_in(authority, node_id(9)), authority.cert_pem);
   const auto answer = ask_to_join("127.0.0.1", listener->endpoint().port, print, request());
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Code::unauthorized);

@@ -10,7 +10,7 @@ namespace {
 JoinRequest a_request() {
   JoinRequest out;
   out.secret.fill(9);
-  out.node = node_of(3);
+  out.node = node_id(3);
   out.name = "gpu 3";
   out.cluster = "lab";
   out.request_pem = need(make_request(need(make_key()), out.node));

@@ -4,6 +4,7 @@
 #include "node/trust/authority.h"
 #include "node/trust/certificates.h"
 #include "node/trust/trust_folder.h"
+#include "tests/unit/node_id.h"
 
 #include <cstdlib>
 #include <ctime>
@@ -17,12 +18,6 @@ namespace shoal {
 
 inline WallTime wall_now() {
   return {static_cast<std::int64_t>(std::time(nullptr)) * 1000};
-}
-
-inline NodeId node_of(int n) {
-  NodeId id;
-  id.bytes.fill(static_cast<std::uint8_t>(n));
-  return id;
 }
 
 template <typename T>

@@ -1,5 +1,7 @@
 #include "transport/swarm/dial_book.h"
 
+#include "tests/unit/node_id.h"
+
 #include <gtest/gtest.h>
 
 namespace shoal {
@@ -12,12 +14,6 @@ using std::chrono::seconds;
 const Endpoint kOne{"10.0.0.1", 8421};
 const Endpoint kTwo{"10.0.0.2", 8421};
 using Due = std::vector<Endpoint>;
-
-NodeId node(int n) {
-  NodeId id;
-  id.bytes.fill(static_cast<std::uint8_t>(n));
-  return id;
-}
 
 class DialBookTest : public ::testing::Test {
  protected:
@@ -44,21 +40,21 @@ TEST_F(DialBookTest, WhatIsToldIsDialledAtOnceAndThenLessAndLessOften) {
 TEST_F(DialBookTest, ANeighbourIsNotDialledAndALostOneIsDialledAgainSoon) {
   book.on_heard(kOne, now);
   EXPECT_EQ(book.due(now), Due{kOne});
-  book.on_neighbour(kOne, node(1), now);
+  book.on_neighbour(kOne, node_id(1), now);
   EXPECT_EQ(dials(minutes(2)), std::vector<int>{});
-  book.on_lost(node(2), now);
+  book.on_lost(node_id(2), now);
   EXPECT_EQ(dials(seconds(2)), std::vector<int>{});
-  book.on_lost(node(1), now);
+  book.on_lost(node_id(1), now);
   EXPECT_EQ(dials(seconds(2)), (std::vector{400, 800, 1600}));
 }
 
 TEST_F(DialBookTest, ANodeWithTwoAddressesIsLeftAloneAtBoth) {
   book.on_heard(kOne, now);
   book.on_heard(kTwo, now);
-  book.on_neighbour(kOne, node(1), now);
-  book.on_neighbour(kTwo, node(1), now);
+  book.on_neighbour(kOne, node_id(1), now);
+  book.on_neighbour(kTwo, node_id(1), now);
   EXPECT_EQ(dials(seconds(10)), std::vector<int>{});
-  book.on_lost(node(1), now);
+  book.on_lost(node_id(1), now);
   EXPECT_EQ(book.due(now + seconds(1)), (Due{kOne, kTwo}));
 }
 

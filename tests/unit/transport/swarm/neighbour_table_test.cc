@@ -1,5 +1,7 @@
 #include "transport/swarm/neighbour_table.h"
 
+#include "tests/unit/node_id.h"
+
 #include <algorithm>
 #include <functional>
 #include <random>
@@ -12,13 +14,8 @@ namespace {
 
 using std::chrono::seconds;
 
-NodeId node(int n) {
-  NodeId id;
-  id.bytes.fill(static_cast<std::uint8_t>(n));
-  return id;
-}
 msg::Hello hello(int n, std::uint64_t run = 1) {
-  return {node(n), "node-" + std::to_string(n), "test", static_cast<std::uint16_t>(8000 + n), run};
+  return {node_id(n), "node-" + std::to_string(n), "test", static_cast<std::uint16_t>(8000 + n), run};
 }
 
 // Writes down what it is told to do, one line each.
@@ -50,7 +47,7 @@ using Lines = std::vector<std::string>;
 class NeighbourTableTest : public ::testing::Test {
  protected:
   Connection to(int n, ConnId id, bool outgoing, std::uint64_t run = 1) {
-    return {id, node(n), run, {"10.0.0." + std::to_string(n), 40000}, outgoing};
+    return {id, node_id(n), run, {"10.0.0." + std::to_string(n), 40000}, outgoing};
   }
   void say_hello(NeighbourTable& table, ConnId id, int n, std::uint64_t run = 1) {
     EXPECT_FALSE(table.on_message(id, hello(n, run), now));
@@ -65,11 +62,11 @@ class NeighbourTableTest : public ::testing::Test {
 TEST_F(NeighbourTableTest, TheArbiterSaysHelloFirstAndTheNeighbourIsUpWithTheAnswer) {
   low.on_identified(to(2, 7, true), now);
   EXPECT_EQ(actions.take(), (Lines{"hello 7"}));
-  EXPECT_FALSE(low.link_to(node(2)));
+  EXPECT_FALSE(low.link_to(node_id(2)));
   say_hello(low, 7, 2);
   EXPECT_EQ(actions.take(), (Lines{"up 7 10.0.0.2:8002"}));
-  EXPECT_EQ(low.link_to(node(2)), 7U);
-  EXPECT_EQ(low.endpoint_of(node(2)), (Endpoint{"10.0.0.2", 8002}));
+  EXPECT_EQ(low.link_to(node_id(2)), 7U);
+  EXPECT_EQ(low.endpoint_of(node_id(2)), (Endpoint{"10.0.0.2", 8002}));
 }
 
 TEST_F(NeighbourTableTest, TheOtherOneWaitsForHelloAndAnswersOnTheSameConnection) {
@@ -201,10 +198,10 @@ TEST(NeighbourTablePair, WhateverTheOrderOfEventsBothEndWithTheSameLink) {
     for (ConnId id = 1; id <= 3; ++id) {
       const bool a_dials = rng() % 2 == 0;
       handshakes.emplace_back(id, [&a, id, a_dials] {
-        a.table.on_identified({id, node(2), 1, {"10.0.0.2", 1}, a_dials}, Time{});
+        a.table.on_identified({id, node_id(2), 1, {"10.0.0.2", 1}, a_dials}, Time{});
       });
       handshakes.emplace_back(id, [&b, id, a_dials] {
-        b.table.on_identified({id, node(1), 1, {"10.0.0.1", 1}, !a_dials}, Time{});
+        b.table.on_identified({id, node_id(1), 1, {"10.0.0.1", 1}, !a_dials}, Time{});
       });
     }
     std::ranges::shuffle(handshakes, rng);

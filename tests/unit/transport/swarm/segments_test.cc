@@ -7,8 +7,6 @@
 namespace shoal {
 namespace {
 
-constexpr SegmentIndex kFirst{0};
-
 // Every node is a neighbour of every other.
 void meet(std::initializer_list<TestNode*> nodes) {
   for (auto* a : nodes) {

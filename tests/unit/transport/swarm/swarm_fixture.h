@@ -4,6 +4,7 @@
 
 #include "node/core/geometry.h"
 #include "node/trust/certificates.h"
+#include "tests/unit/node_id.h"
 #include "transport/swarm/sha256.h"
 #include "transport/swarm/swarm_session.h"
 
@@ -29,6 +30,7 @@
 
 namespace shoal {
 
+inline constexpr SegmentIndex kFirst{0};
 inline constexpr auto kDeadline =
     std::chrono::seconds(15);  // what a test may wait for; none should come near
 
@@ -134,12 +136,6 @@ struct TestBlob {
   std::vector<std::byte> bytes;
   BlobId id;
 };
-
-inline NodeId node_id(int n) {
-  NodeId id;
-  id.bytes.fill(static_cast<std::uint8_t>(n));
-  return id;
-}
 
 // A closed cluster's authority, and what it gives a node.
 class TestAuthority {

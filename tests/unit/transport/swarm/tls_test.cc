@@ -9,7 +9,6 @@
 namespace shoal {
 namespace {
 
-constexpr SegmentIndex kFirst{0};
 // How long a node is watched that must get nothing. Members meet within 50 ms here.
 constexpr auto kWatched = std::chrono::milliseconds(1500);
 
