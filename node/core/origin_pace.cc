@@ -28,10 +28,12 @@ void OriginPace::judge(Time now) {
     sum_ = sum_ > 0 ? 0.5 * sum_ + 0.5 * sum : sum;
     // The best is forgotten slowly: a line that became slower for good is measured anew within some minutes.
     best_ = std::max(best_ * 0.998, rate_);
-    if (full_s_ > 0.7 * seconds && rate_ >= 0.75 * best_ && now >= no_growth_until_) {
-      target_ = std::min(limits_.most, target_ + std::max(1, target_ / 2));
+    if (try_) {
+      judge_try(now);
     } else if (rate_ < 0.35 * best_) {
-      target_ = std::max(limits_.least, target_ - std::max(1, target_ / 4));
+      target_ = std::max(least_, target_ - std::max(1, target_ / 4));
+    } else if (full_s_ > 0.7 * seconds && now >= no_growth_until_) {
+      try_more(now);
     }
   }
   connection_s_ = full_s_ = 0;
@@ -39,15 +41,39 @@ void OriginPace::judge(Time now) {
   period_began_ = now;
 }
 
+Duration OriginPace::try_time() const {
+  return sharers_ > 1 || others_ > 0 ? limits_.try_shared : limits_.try_alone;
+}
+
+void OriginPace::try_more(Time now) {
+  if (target_ >= limits_.most) return;
+  try_ = {target_, sum_ + others_, now};
+  target_ = std::min(limits_.most, target_ + std::max(1, target_ / 2));
+}
+
+void OriginPace::judge_try(Time now) {
+  if (now - try_->since < try_time()) return;
+  // A third of what the connections alone would bring: well above what a full line's rate wavers by.
+  const double more = static_cast<double>(target_) / std::max(1, try_->before) - 1;
+  if (sum_ + others_ < (1 + more / 3) * try_->site_before) {
+    target_ = std::min(target_, try_->before);
+    no_growth_until_ = std::max(no_growth_until_, now + limits_.full_rest);
+  }
+  try_.reset();
+}
+
 void OriginPace::on_sharers(int nodes) {
+  sharers_ = nodes;
   if (rate_ > 0) return;
-  const int most = std::max(limits_.least, limits_.start);
-  target_ = std::clamp(2 * limits_.start / std::max(nodes, 1), limits_.least, most);
+  const int each = (limits_.site + std::max(nodes, 1) - 1) / std::max(nodes, 1);
+  least_ = std::min(limits_.least, each);
+  target_ = std::clamp(each, least_, std::max(least_, limits_.start));
 }
 
 void OriginPace::on_active(int requests, Time now) {
   // The first request opens the first period.
   if (active_ == 0 && requests > 0 && connection_s_ == 0) {
+    if (!begun_) no_growth_until_ = now + try_time();
     begun_ = true;
     at_ = period_began_ = now;
     bytes_ = 0;
@@ -62,6 +88,7 @@ void OriginPace::on_bytes(std::uint64_t bytes, Time now) {
 }
 
 void OriginPace::on_refused(Time now) {
+  try_.reset();
   target_ = std::max(1, target_ / 2);
   no_growth_until_ = now + limits_.refused_rest;
 }

@@ -325,6 +325,7 @@ std::vector<Action> Scheduler::decide(Time now) {
     help_own_slices(now);
     help_neighbours(now);
   }
+  pace_.on_others(static_cast<double>(neighbours_origin_bytes_per_s_));
   pace_.on_active(requests(), now);
   refresh_claims(now);
   flush(now);

@@ -76,10 +76,10 @@ TEST_F(Loaded, ABusyNodeRestsBetweenSlicesInProportion) {
   const auto slice = first_slice();
   t.now += 200ms;
   t.deliver(slice);
-  // Three nodes begin with two connections each; a tenth of the capacity is a fifth of a connection.
+  // Three nodes begin with three connections each; a tenth of the capacity is three tenths of a connection.
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), IsEmpty());
   ASSERT_TRUE(t.scheduler.wake_at());
-  EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(790ms)), IsEmpty());
+  EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(460ms)), IsEmpty());
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn_after(20ms)), SizeIs(1));
 }
 
@@ -90,7 +90,7 @@ TEST_F(Loaded, TheRestEndsWithTheLoad) {
   t.deliver(slice);
   EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), IsEmpty());
   t.scheduler.on_own_load({});
-  EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), SizeIs(2));
+  EXPECT_THAT(all_of<act::FetchSlice>(t.turn()), SizeIs(3));
 }
 
 TEST_F(Loaded, WhereNobodyIsFreerThereIsNoRest) {
