@@ -21,6 +21,8 @@ std::vector<Mutation> mutations() {
       {"ClaimsAreNotRefreshed", "cold_uneven_connections",
        [](Options& o) {
          o.limits.claim_refresh = kNever;
+         o.wan_bytes_per_s /= 8;  // a slice takes longer than a claim lasts
+         o.deadline_s *= 8;
          o.limits.slice_time = std::chrono::seconds(20);
        },
        "times the size"},
