@@ -101,7 +101,7 @@ void Scheduler::learn_list(Wanted& w, NodeId from, const msg::SegmentHashes& tol
   }
   Lists& lists = lists_of(segment);
   insert_sorted(lists.know, from);
-  if (told.open) on_open(from, {w.id, told.segment});
+  if (told.open) on_open(from, {w.id, told.segment}, now);
   const bool all_known = segment.known == w.geometry.all_pieces(told.segment);
   if (all_known && segment.hashes == told.hashes) return;
   const auto same = std::ranges::find_if(

@@ -185,7 +185,7 @@ void Scheduler::on_message(NodeId from, const Message& message, Time now) {
     if ((before & ~claimed->pieces) != 0) touch(*w, claimed->segment);  // something became free
     touch(*w);
   } else if (const auto* open = std::get_if<msg::SegmentOpen>(&message)) {
-    on_open(from, *open);
+    on_open(from, *open, now);
   } else if (const auto* ask = std::get_if<msg::AskSegment>(&message)) {
     // The asker connects; this side must not.
     Wanted* w = find_shared(ask->blob);
@@ -240,12 +240,12 @@ void Scheduler::on_lack(NodeId from, const BlobId& blob, Time now) {
   touch(*w, w->catalogue.on_lacks(from));
 }
 
-void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open) {
+void Scheduler::on_open(NodeId from, const msg::SegmentOpen& open, Time now) {
   Wanted* w = find_shared(open.blob);
   Segment* segment = find(SegmentKey{open.blob, open.segment});
   if (w == nullptr || segment == nullptr) return;
   w->catalogue.on_open(from, open.segment);
-  if (segment->phase == Phase::loaded && may_connect(*w, open.segment, from)) {
+  if (segment->phase == Phase::loaded && may_connect(*w, open.segment, from, now)) {
     segment->connected.insert(from);
     if (!segment->asked.contains(from)) ++segment->dials;
     out_.push_back(act::ConnectSegment{{open.blob, open.segment}, {from}});

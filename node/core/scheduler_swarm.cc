@@ -52,10 +52,36 @@ bool Scheduler::leaves_holders(const Wanted& w, SegmentIndex index) const {
   return before >= static_cast<std::size_t>(limits_.fetchers_per_holder) * holders;
 }
 
-bool Scheduler::may_connect(const Wanted& w, SegmentIndex index, NodeId node) const {
+std::size_t Scheduler::connected_holders(const Segment& segment) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(segment.asked, [&](NodeId n) { return segment.connected.contains(n); }));
+}
+
+std::size_t Scheduler::most_holders(const Segment& segment, Time now) const {
+  if (segment.leaves_holders) return 0;
+  if (segment.nudges > 0)
+    return static_cast<std::size_t>(limits_.ask_fanout);  // who is connected sends nothing
+  if (now - segment.nudged < limits_.holder_patience) return 1;
+  return std::max<std::size_t>(1, limits_.holder_connections / std::max<std::size_t>(1, loaded_.size()));
+}
+
+void Scheduler::connect_more_holders(Wanted& w, SegmentIndex index, Time now) {
+  Segment& segment = w.segments[to_int(index)];
+  const std::size_t connected = connected_holders(segment);
+  const std::size_t most = std::min(most_holders(segment, now), segment.asked.size());
+  if (connected >= most) return;
+  std::vector<NodeId> to;
+  for (const NodeId node : w.catalogue.open_at(index)) {
+    if (connected + to.size() == most) break;
+    if (segment.asked.contains(node) && segment.connected.insert(node)) to.push_back(node);
+  }
+  if (!to.empty()) out_.push_back(act::ConnectSegment{{w.id, index}, std::move(to)});
+}
+
+bool Scheduler::may_connect(const Wanted& w, SegmentIndex index, NodeId node, Time now) const {
   const Segment& segment = w.segments[to_int(index)];
   if (segment.connected.contains(node)) return false;
-  if (segment.asked.contains(node)) return !segment.leaves_holders;
+  if (segment.asked.contains(node)) return connected_holders(segment) < most_holders(segment, now);
   return self_ < node && segment.dials < limits_.dials_per_segment;
 }
 
@@ -111,6 +137,7 @@ void Scheduler::check_loaded(Wanted& w, SegmentIndex index, Time now) {
     return;
   }
   if (segment.since > segment.nudged) segment.nudges = 0;
+  connect_more_holders(w, index, now);
   const Time moved = std::max(segment.since, segment.nudged);
   const Duration pause = limits_.nudge * (1 << std::min(segment.nudges, 3));
   if (now - moved < pause) {
@@ -191,7 +218,7 @@ void Scheduler::load(Wanted& w, SegmentIndex index, Time now) {
   loaded_.insert(key);
   std::vector<NodeId> connect_to;
   for (const NodeId node : w.catalogue.open_at(index)) {
-    if (!may_connect(w, index, node)) continue;
+    if (!may_connect(w, index, node, now)) continue;
     segment.connected.insert(node);
     if (!segment.asked.contains(node)) ++segment.dials;
     connect_to.push_back(node);

@@ -416,6 +416,51 @@ TEST(Warm, NothingMovingForASecondMeansHoldersAreAskedAnew) {
   EXPECT_THAT(told<msg::AskSegment>(t.turn_after(1ms)), SizeIs(1));
 }
 
+// Two holders of the one segment, both asked, both with the torrent open.
+void load_from_two_holders(SchedulerUnderTest& t) {
+  t.up(kA);
+  t.up(kB);
+  t.want(kBlob);
+  t.tell(kA, msg::HaveBlobs{{kBlob}});
+  t.tell(kB, msg::HaveBlobs{{kBlob}});
+  EXPECT_THAT(told<msg::AskSegment>(t.turn()), SizeIs(2));
+  for (const NodeId holder : {kA, kB}) {
+    t.tell(holder, msg::Pieces{kBlob, SegmentIndex{0}, kAll, hashes_of(16)});
+    t.tell(holder, msg::SegmentOpen{kBlob, SegmentIndex{0}});
+  }
+}
+
+TEST(Warm, ASegmentBeginsWithOneHolderAndGetsAnotherAfterAWhile) {
+  SchedulerUnderTest t;
+  load_from_two_holders(t);
+  const auto loads = all_of<act::LoadSegment>(t.turn());
+  ASSERT_THAT(loads, SizeIs(1));
+  ASSERT_THAT(loads[0].connect_to, SizeIs(1));
+  t.now += 499ms;
+  t.scheduler.on_piece_received(kKey, PieceIndex{0}, t.now);
+  EXPECT_THAT(all_of<act::ConnectSegment>(t.turn()), IsEmpty());
+  t.now += 1ms;
+  t.scheduler.on_piece_received(kKey, PieceIndex{1}, t.now);
+  const auto more = all_of<act::ConnectSegment>(t.turn());
+  ASSERT_THAT(more, SizeIs(1));
+  EXPECT_THAT(more[0].to, ElementsAre(testing::Ne(loads[0].connect_to[0])));
+  EXPECT_THAT(all_of<act::ConnectSegment>(t.turn_after(10ms)), IsEmpty());
+}
+
+TEST(Warm, AHolderThatSendsNothingIsNotTheOnlyOneForLong) {
+  SchedulerUnderTest t;
+  load_from_two_holders(t);
+  t.turn();
+  EXPECT_THAT(told<msg::AskSegment>(t.turn_after(1s)), SizeIs(2));
+  PieceMask connected = 0;
+  for (const NodeId holder : {kA, kB}) {
+    t.tell(holder, msg::SegmentOpen{kBlob, SegmentIndex{0}});
+    for (const auto& connect : all_of<act::ConnectSegment>(t.turn()))
+      connected |= connect.to == std::vector{kA} ? 1U : 2U;
+  }
+  EXPECT_EQ(connected, 3U);
+}
+
 TEST(Warm, AStalledSegmentGoesToTheOrigin) {
   SchedulerUnderTest t;
   is_held_by(t, kA);
