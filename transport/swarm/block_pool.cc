@@ -51,7 +51,7 @@ struct BlockPool::Chunk {
 
   static Chunk* of(char* block) {
     const auto address = reinterpret_cast<std::uintptr_t>(block);
-    return reinterpret_cast<Chunk*>(address - address % kChunkBytes);
+    return reinterpret_cast<Chunk*>(block - address % kChunkBytes);
   }
 };
 
