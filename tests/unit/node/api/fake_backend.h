@@ -56,9 +56,9 @@ class FakeBackend : public ApiBackend {
   }
 
   // What is answered. Guarded by `mutex` once a server runs.
-  std::mutex mutex;
-  std::optional<Error> error;  // of every request, when set
-  bool silent = false;         // replies are kept, not called
+  mutable std::recursive_mutex mutex;  // a reply may ask for the snapshot
+  std::optional<Error> error;          // of every request, when set
+  bool silent = false;                 // replies are kept, not called
   std::vector<std::function<void()>> kept;
   std::deque<PullDetail> pull_answers;  // one per question; the last one stays
   std::vector<PullStatus> pull_list;
@@ -81,8 +81,14 @@ class FakeBackend : public ApiBackend {
   std::vector<std::pair<bool, std::optional<std::chrono::seconds>>> busy_requests;
   std::vector<std::string> repo_filters;
 
-  std::shared_ptr<const StatusSnapshot> snapshot() const override { return snapshot_; }
-  void set_snapshot(std::shared_ptr<const StatusSnapshot> snapshot) { snapshot_ = std::move(snapshot); }
+  std::shared_ptr<const StatusSnapshot> snapshot() const override {
+    const std::scoped_lock lock(mutex);
+    return snapshot_;
+  }
+  void set_snapshot(std::shared_ptr<const StatusSnapshot> snapshot) {
+    const std::scoped_lock lock(mutex);
+    snapshot_ = std::move(snapshot);
+  }
 
   GcResult gc_result;
   std::vector<GcRequest> gc_requests;
@@ -129,7 +135,7 @@ class FakeBackend : public ApiBackend {
     answer(reply, *next);
   }
   void pulls(std::size_t limit, Reply<std::vector<PullStatus>> reply) override {
-    auto rows = pull_list;
+    auto rows = copy_of(pull_list);
     if (rows.size() > limit) rows.resize(limit);
     answer(reply, rows);
   }
@@ -141,7 +147,7 @@ class FakeBackend : public ApiBackend {
   }
   void status(std::optional<std::string> repo, std::optional<RepoType>, std::size_t limit,
               Reply<StatusPage> reply) override {
-    StatusPage page = status_page;
+    StatusPage page = copy_of(status_page);
     if (repo) {
       std::erase_if(page.rows, [&](const StatusRow& row) { return row.file.repo.name != *repo; });
     }
@@ -158,7 +164,7 @@ class FakeBackend : public ApiBackend {
   void repos(Reply<std::vector<RepoSummary>> reply) override { answer(reply, repo_list); }
   void holdings(std::optional<std::string> repo, std::optional<RepoType>, std::size_t,
                 Reply<HoldingsPage> reply) override {
-    HoldingsPage page = holdings_page;
+    HoldingsPage page = copy_of(holdings_page);
     if (repo) std::erase_if(page.rows, [&](const Holding& row) { return row.repo.name != *repo; });
     answer(reply, page);
   }
@@ -190,7 +196,8 @@ class FakeBackend : public ApiBackend {
     answer(reply, *next);
   }
   void jobs(Reply<std::vector<JobStatus>> reply) override {
-    answer(reply, std::vector<JobStatus>(job_answers.begin(), job_answers.end()));
+    const auto all = copy_of(job_answers);
+    answer(reply, std::vector<JobStatus>(all.begin(), all.end()));
   }
   void cancel_job(JobId, Reply<void> reply) override { reply({}); }
   void remove(RemoveRequest request, Reply<RemoveResult> reply) override {
@@ -208,6 +215,11 @@ class FakeBackend : public ApiBackend {
   }
 
  private:
+  template <typename T>
+  T copy_of(const T& value) {
+    const std::scoped_lock lock(mutex);
+    return value;
+  }
   template <typename T>
   void answer(const Reply<T>& reply, const T& value) {
     const std::scoped_lock lock(mutex);

@@ -121,7 +121,7 @@ std::string last_line(const std::string& text) {
 
 class ProgramTest : public testing::Test {
  protected:
-  // The program's first run does it, so that the server's thread sees what the test put into the backend.
+  // The program's first run does it unless the test did.
   void start(const std::string& token = "") {
     ApiServerOptions options;
     options.http.listen = {"127.0.0.1", 0};
@@ -136,9 +136,16 @@ class ProgramTest : public testing::Test {
   }
   std::unique_ptr<Program> begin(const std::vector<std::string>& words) {
     if (environment_.empty()) start();
+    hand_over();
     return std::make_unique<Program>(words, environment_);
   }
-  Outcome run(const std::vector<std::string>& words) { return begin(words)->finish(); }
+  Outcome run(const std::vector<std::string>& words) {
+    Outcome outcome = begin(words)->finish();
+    hand_over();
+    return outcome;
+  }
+  // What either side wrote into the backend before is seen by the other after it.
+  void hand_over() { const std::scoped_lock lock(backend_.mutex); }
 
   void pull_answers(std::vector<PullDetail> answers) {
     const std::scoped_lock lock(backend_.mutex);
