@@ -16,7 +16,7 @@ std::string model_of(const Json& choice) {
          (commit.empty() ? " (files without a snapshot)" : "@" + commit.substr(0, 12));
 }
 
-std::string verdict_of(const Json& choice) {
+std::string choice_reason(const Json& choice) {
   std::string reason = text_of(choice, "reason");
   if (const auto last = number_of(choice, "last_copies"); last > 0 && !flag_of(choice, "evict"))
     reason += " (" + std::to_string(last) + (last == 1 ? " file)" : " files)");
@@ -40,7 +40,7 @@ ExitStatus run_gc(Session& session, const GcArgs& args) {
     for (const Json& choice : rows_of(answer.body, "choices")) {
       table.add({model_of(choice), flag_of(choice, "evict") ? (args.dry_run ? "go" : "removed") : "stay",
                  format_size(number_of(choice, "frees")), text_of(choice, "last_used_at").substr(0, 10),
-                 verdict_of(choice)});
+                 choice_reason(choice)});
     }
     if (!table.empty()) std::printf("%s", table.text(output_width()).c_str());
     std::printf("the cache has %s; %s to free, %s %s; %llu neighbours were asked what they keep\n",

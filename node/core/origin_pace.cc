@@ -67,7 +67,7 @@ void OriginPace::on_sharers(int nodes) {
   if (rate_ > 0) return;
   const int each = (limits_.site + std::max(nodes, 1) - 1) / std::max(nodes, 1);
   least_ = std::min(limits_.least, each);
-  target_ = std::clamp(each, least_, std::max(least_, limits_.start));
+  target_ = std::min(each, limits_.start);
 }
 
 void OriginPace::on_active(int requests, Time now) {

@@ -4,9 +4,9 @@
 A checker that cannot fail checks nothing, so each case plants one bad line in a small good tree.
 """
 import pathlib
-import subprocess
-import tempfile
 import unittest
+
+from small_tree import run_on_tree
 
 CHECKER = pathlib.Path(__file__).resolve().parents[2] / "tools" / "check-layers"
 
@@ -31,13 +31,7 @@ GOOD = {
 
 
 def run_on(extra):
-    with tempfile.TemporaryDirectory(prefix="shoal-layers-") as root:
-        for name, text in {**GOOD, **extra}.items():
-            path = pathlib.Path(root, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        done = subprocess.run([CHECKER, "--root", root], capture_output=True, text=True, timeout=30)
-        return done.returncode, done.stdout + done.stderr
+    return run_on_tree(CHECKER, {**GOOD, **extra})
 
 
 class CheckLayers(unittest.TestCase):
@@ -93,10 +87,9 @@ class CheckLayers(unittest.TestCase):
         self.assertIn("transport/swarm/swarm_session.h -> transport/swarm/plugin.h", out)
 
     def test_a_folder_that_is_no_tree_of_ours_is_wrong_usage(self):
-        with tempfile.TemporaryDirectory(prefix="shoal-layers-") as root:
-            done = subprocess.run([CHECKER, "--root", root], capture_output=True, text=True, timeout=30)
-            self.assertEqual(done.returncode, 2)
-            self.assertIn("has no node/", done.stderr)
+        status, out = run_on_tree(CHECKER, {})
+        self.assertEqual(status, 2, out)
+        self.assertIn("has no node/", out)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,20 @@
 #!/usr/bin/python3
 """tools/check-names finds a name that hides one of a header, and leaves overloads and other folders' names alone."""
 import pathlib
-import subprocess
-import tempfile
 import unittest
+
+from small_tree import run_on_tree
 
 CHECKER = pathlib.Path(__file__).resolve().parents[2] / "tools" / "check-names"
 HEADER = "#pragma once\nnamespace shoal {\ninline constexpr int kSize = 4;\nstruct Room {\n};\nint parse(int text);\n}  // namespace shoal\n"
 
 
 def run_on(unnamed, include='#include "node/core/sizes.h"\n'):
-    with tempfile.TemporaryDirectory(prefix="shoal-names-") as root:
-        for name, text in {
-                "node/core/sizes.h": HEADER,
-                "node/core/sizes.cc": '#include "node/core/sizes.h"\n',
-                "node/api/other.cc": include + "namespace shoal {\nnamespace {\n" + unnamed + "\n}  // namespace\n}\n"}.items():
-            path = pathlib.Path(root, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        done = subprocess.run([CHECKER, "--root", root], capture_output=True, text=True, timeout=30)
-        return done.returncode, done.stdout + done.stderr
+    return run_on_tree(CHECKER, {
+        "node/core/sizes.h": HEADER,
+        "node/core/sizes.cc": '#include "node/core/sizes.h"\n',
+        "node/api/other.cc": include + "namespace shoal {\nnamespace {\n" + unnamed + "\n}  // namespace\n}\n",
+    })
 
 
 class CheckNames(unittest.TestCase):

@@ -56,9 +56,9 @@ class FakeBackend : public ApiBackend {
   }
 
   // What is answered. Guarded by `mutex` once a server runs.
-  mutable std::recursive_mutex mutex;  // a reply may ask for the snapshot
-  std::optional<Error> error;          // of every request, when set
-  bool silent = false;                 // replies are kept, not called
+  mutable std::mutex mutex;
+  std::optional<Error> error;  // of every request, when set
+  bool silent = false;         // replies are kept, not called
   std::vector<std::function<void()>> kept;
   std::deque<PullDetail> pull_answers;  // one per question; the last one stays
   std::vector<PullStatus> pull_list;
@@ -140,10 +140,11 @@ class FakeBackend : public ApiBackend {
     answer(reply, rows);
   }
   void cancel_pull(PullId id, Reply<void> reply) override {
-    const std::scoped_lock lock(mutex);
-    cancelled.push_back(to_int(id));
-    if (error) return reply(fail(*error));
-    reply({});
+    {
+      const std::scoped_lock lock(mutex);
+      cancelled.push_back(to_int(id));
+    }
+    done(reply);
   }
   void status(std::optional<std::string> repo, std::optional<RepoType>, std::size_t limit,
               Reply<StatusPage> reply) override {
@@ -208,10 +209,11 @@ class FakeBackend : public ApiBackend {
     answer(reply, remove_result);
   }
   void set_busy(bool busy, std::optional<std::chrono::seconds> duration, Reply<void> reply) override {
-    const std::scoped_lock lock(mutex);
-    busy_requests.emplace_back(busy, duration);
-    if (error) return reply(fail(*error));
-    reply({});
+    {
+      const std::scoped_lock lock(mutex);
+      busy_requests.emplace_back(busy, duration);
+    }
+    done(reply);
   }
 
  private:
@@ -220,15 +222,23 @@ class FakeBackend : public ApiBackend {
     const std::scoped_lock lock(mutex);
     return value;
   }
+  // Replies are given without the lock: who gets one may ask for more.
+  void done(const Reply<void>& reply) {
+    if (const auto wrong = copy_of(error)) return reply(fail(*wrong));
+    reply({});
+  }
   template <typename T>
   void answer(const Reply<T>& reply, const T& value) {
-    const std::scoped_lock lock(mutex);
+    std::unique_lock lock(mutex);
+    T told = value;
     if (silent) {
-      kept.push_back([reply, value] { reply(value); });
+      kept.push_back([reply, told = std::move(told)] { reply(told); });
       return;
     }
-    if (error) return reply(fail(*error));
-    reply(value);
+    const auto wrong = error;
+    lock.unlock();
+    if (wrong) return reply(fail(*wrong));
+    reply(std::move(told));
   }
 
   std::shared_ptr<const StatusSnapshot> snapshot_;
