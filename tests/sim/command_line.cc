@@ -145,6 +145,7 @@ const std::vector<Key>& keys() {
       plain("origin-wrong", &Options::origin_wrong, "chance per piece"),
       plain("faults-until", &Options::faults_until_s, "seconds; after that the origin is well"),
       plain("round", &Options::round_s, "above 0: the large model, in rounds of so many seconds"),
+      plain("threads", &Options::threads, "of the large model; 0: one a core"),
       plain("deadline", &Options::deadline_s, "seconds by which all must be done"),
       plain("wan-factor-max", &Options::wan_factor_max, "checked: origin bytes / size"),
       plain("time-factor-max", &Options::time_factor_max, "checked: time / T_min"),

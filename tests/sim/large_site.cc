@@ -3,6 +3,7 @@
 #include "node/core/piece_bits.h"
 #include "node/core/scheduler.h"
 #include "tests/sim/content.h"
+#include "tests/sim/in_parallel.h"
 #include "tests/sim/large_origin.h"
 #include "tests/sim/large_swarm.h"
 
@@ -36,6 +37,8 @@ struct Node {
   std::vector<PieceMask> have;  // by segment of the site
   std::vector<std::pair<NodeId, Message>> inbox;
   std::vector<std::pair<NodeId, Message>> next_inbox;
+  bool turned = false;          // in this round
+  std::vector<Action> actions;  // what the turn came to
 };
 
 class LargeSite {
@@ -65,8 +68,10 @@ class LargeSite {
   void deaths();
   void origin();
   void swarm();
+  void finish_blobs();
   void turns();
-  void turn(int index);
+  void decide(Node& node) const;
+  void carry_out(int index);
   void start(int index, Action&& action);
   void answer(int index, NodeId from, const msg::AskSegment& ask);
   void send(int from, NodeId to, Message message);
@@ -203,7 +208,7 @@ void LargeSite::swarm() {
   }
 }
 
-void LargeSite::turns() {
+void LargeSite::finish_blobs() {
   for (const auto& [index, blob] : std::exchange(finishing_, {})) {
     Node& node = nodes_[at(index)];
     if (!node.alive) continue;
@@ -219,25 +224,35 @@ void LargeSite::turns() {
     node.due = true;
     if (--node.left == 0) done(index);
   }
-  for (Node& node : nodes_) std::swap(node.inbox, node.next_inbox);
-  for (int i = 0; i < options_.nodes; ++i) {
-    Node& node = nodes_[at(i)];
-    if (!node.alive) continue;
-    for (const auto& [from, message] : node.inbox) {
-      if (const auto* ask = std::get_if<msg::AskSegment>(&message)) answer(i, from, *ask);
-      node.scheduler->on_message(from, message, now_);
-    }
-    const auto wake = node.scheduler->wake_at();
-    if (node.due || !node.inbox.empty() || (wake && *wake <= now_)) turn(i);
-    node.inbox.clear();
-  }
 }
 
-void LargeSite::turn(int index) {
-  Node& node = nodes_[at(index)];
+// The nodes decide side by side, on several threads: each sees only its own messages. What they decided is
+// carried out in their order, so that a run is the same on any number of cores.
+void LargeSite::turns() {
+  in_parallel(nodes_, options_.threads, [this](Node& node) { decide(node); });
+  for (int i = 0; i < options_.nodes; ++i) carry_out(i);
+}
+
+void LargeSite::decide(Node& node) const {
+  std::swap(node.inbox, node.next_inbox);
+  node.turned = false;
+  if (!node.alive) return;
+  for (const auto& [from, message] : node.inbox) node.scheduler->on_message(from, message, now_);
+  const auto wake = node.scheduler->wake_at();
+  if (!node.due && node.inbox.empty() && (!wake || *wake > now_)) return;
   node.due = false;
-  for (Action& action : node.scheduler->decide(now_)) start(index, std::move(action));
-  if (++report_.decides % kCheckEach == 0) node.scheduler->check_invariants();
+  node.turned = true;
+  node.actions = node.scheduler->decide(now_);
+}
+
+void LargeSite::carry_out(int index) {
+  Node& node = nodes_[at(index)];
+  for (const auto& [from, message] : node.inbox) {
+    if (const auto* ask = std::get_if<msg::AskSegment>(&message)) answer(index, from, *ask);
+  }
+  node.inbox.clear();
+  for (Action& action : std::exchange(node.actions, {})) start(index, std::move(action));
+  if (node.turned && ++report_.decides % kCheckEach == 0) node.scheduler->check_invariants();
 }
 
 void LargeSite::send(int from, NodeId to, Message message) {
@@ -354,6 +369,7 @@ Report LargeSite::run() {
     swarm_->refill(options_.round_s);
     origin();
     swarm();
+    finish_blobs();
     turns();
     if (++rounds % 10 == 0) check_claims();
   } while (!all_done() && seconds() < options_.deadline_s);

@@ -74,6 +74,7 @@ struct Options {
 
   // Above 0: the large model (large_site.h), which advances by so many seconds at a time.
   double round_s = 0;
+  int threads = 0;                   // of the large model; 0: one a core. The result does not depend on it
   double deadline_s = 3600;          // everyone who lives must be done by then
   double wan_factor_max = 1e9;       // checked: WAN bytes / size
   double time_factor_max = 1e9;      // checked: time / T_min

@@ -104,6 +104,25 @@ TEST(Simulator, OneSeedGivesTheSameRunTwice) {
   EXPECT_EQ(a.events, b.events);
 }
 
+TEST(Simulator, TheLargeModelIsTheSameOnAnyNumberOfThreads) {
+  Options options = large_scenarios().front();
+  for (const Options& large : large_scenarios()) {
+    if (large.name == "large_100") options = large;
+  }
+  options.size = 8 * kGiB;
+  options.time_factor_max = options.wan_factor_max = 1e9;  // nothing but its first and last seconds
+  options.threads = 1;
+  const Report one = run(options);
+  options.threads = 3;
+  const Report three = run(options);
+  EXPECT_GT(one.messages, 0U);
+  EXPECT_EQ(one.last_s, three.last_s);
+  EXPECT_EQ(one.fetched, three.fetched);
+  EXPECT_EQ(one.messages, three.messages);
+  EXPECT_EQ(one.decides, three.decides);
+  EXPECT_EQ(one.finished_s, three.finished_s);
+}
+
 TEST(Simulator, ThePrintedLineRepeatsTheRun) {
   const Options options = drawn_scenario(23);
   const std::string line = command_line(options);

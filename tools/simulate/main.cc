@@ -12,6 +12,7 @@
 #include "tests/sim/site.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -24,13 +25,15 @@ namespace {
 using shoal::sim::Options;
 
 bool run_one(const Options& options, bool verbose) {
+  const auto started = std::chrono::steady_clock::now();
   const std::clock_t began = std::clock();
   const shoal::sim::Report report = shoal::sim::run_site(options);
   const double cpu = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
-  std::printf("%-26s %5d %8.2f %8.2f %7.3f %8.2f %7.3f %6llu %9llu %7.2f%s\n", options.name.c_str(),
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
+  std::printf("%-26s %5d %8.2f %8.2f %7.3f %8.2f %7.3f %6llu %9llu %7.2f %7.2f%s\n", options.name.c_str(),
               options.nodes, report.t_min_s, report.last_s, report.time_factor(), report.undisturbed_last_s,
               report.wan_factor(), static_cast<unsigned long long>(report.bans),
-              static_cast<unsigned long long>(report.messages), cpu,
+              static_cast<unsigned long long>(report.messages), cpu, wall.count(),
               report.violations.empty() ? "" : "  FAILED");
   if (verbose) {
     for (std::size_t i = 0; i < report.finished_s.size() && report.finished_s.size() <= 100; ++i) {
@@ -64,8 +67,8 @@ bool run_one(const Options& options, bool verbose) {
 }
 
 void header() {
-  std::printf("%-26s %5s %8s %8s %7s %8s %7s %6s %9s %7s\n", "scenario", "nodes", "T_min/s", "T/s", "T/T_min",
-              "others/s", "WAN/S", "bans", "messages", "CPU/s");
+  std::printf("%-26s %5s %8s %8s %7s %8s %7s %6s %9s %7s %7s\n", "scenario", "nodes", "T_min/s", "T/s",
+              "T/T_min", "others/s", "WAN/S", "bans", "messages", "CPU/s", "wall/s");
 }
 
 }  // namespace
