@@ -107,8 +107,8 @@ class Scheduler {
     std::uint32_t segments_per_slice = 16;
     int small_fetches = 8;  // small blobs from the origin at once, beside the slices: they are tiny
     int small_asks = 64;    // small blobs asked of neighbours at once: 64 x 256 KiB bounds the memory
-    // Fetched from neighbours at once. With fewer, nodes that share one seed run out of different pieces to
-    // ask it for (8: 1.18 T_min, 16: 1.13 in the simulator).
+    // Fetched from neighbours at once. Of one seed's pieces each is first at one node, so that nodes need
+    // each other in many segments (4: 1.13 T_min, 8: 1.04, 16: 1.04 in the simulator).
     int loaded_segments = 16;
     std::uint64_t loaded_bytes = 256 * kMiB;  // but not more beyond the second: large segments need no hiding
     int ask_fanout = 4;                       // holders asked per segment; more add connections, not speed
@@ -143,8 +143,9 @@ class Scheduler {
     // nodes behind 100 Mbit/s. The other connections keep the line full meanwhile.
     Duration settling = std::chrono::milliseconds(40);
     Duration answer_patience = std::chrono::milliseconds(500);  // LAN round trips are below a millisecond
-    // Of one segment: one alone leaves the holder idle at times, many ask it for the same pieces (1: 1.26
-    // T_min for one seed and 7 others, 3: 1.13, all 7: 1.16 in the simulator).
+    // Of one segment: with few segments at once one alone leaves the holder idle at times (four
+    // segments: 1.28 T_min for one seed and 7 others with 1, 1.13 with 3 in the simulator; with sixteen all
+    // are at 1.04).
     int fetchers_per_holder = 3;
     int dials_per_segment = 16;  // neighbours that also fetch it; enough for a well-mixed swarm of any size
     Duration ask_patience = std::chrono::seconds(3);      // a seed reads 2 KiB from its database to answer

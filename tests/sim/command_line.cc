@@ -85,6 +85,20 @@ Key numbers(const char* name, std::vector<int> Options::*field, const char* help
           }};
 }
 
+Key limit(const char* name, int Scheduler::Limits::*field, const char* help) {
+  return {name, help,
+          [field](const Options& o) {
+            return o.limits.*field == Scheduler::Limits{}.*field ? std::string()
+                                                                 : std::to_string(o.limits.*field);
+          },
+          [field](Options& o, const std::string& text) {
+            const double value = parse_quantity(text);
+            if (value < 1) return false;
+            o.limits.*field = static_cast<int>(value);
+            return true;
+          }};
+}
+
 Key flag(const char* name, bool Options::*field, const char* help) {
   return {name, help,
           [field](const Options& o) { return o.*field == Options{}.*field ? ""
@@ -146,6 +160,10 @@ const std::vector<Key>& keys() {
       plain("faults-until", &Options::faults_until_s, "seconds; after that the origin is well"),
       plain("round", &Options::round_s, "above 0: the large model, in rounds of so many seconds"),
       plain("threads", &Options::threads, "of the large model; 0: one a core"),
+      limit("loaded-segments", &Scheduler::Limits::loaded_segments, "fetched from neighbours at once"),
+      limit("fetchers-per-holder", &Scheduler::Limits::fetchers_per_holder,
+            "nodes that fetch one segment from one holder"),
+      limit("dials-per-segment", &Scheduler::Limits::dials_per_segment, "neighbours that fetch it as well"),
       plain("deadline", &Options::deadline_s, "seconds by which all must be done"),
       plain("wan-factor-max", &Options::wan_factor_max, "checked: origin bytes / size"),
       plain("time-factor-max", &Options::time_factor_max, "checked: time / T_min"),

@@ -143,6 +143,7 @@ void SimNode::die() {
   }
   incoming_.clear();
   torrents_.clear();
+  reveal_windows_.clear();
   sources_.clear();
   idle_connections_.clear();
   heard_.clear();
@@ -198,6 +199,7 @@ void SimNode::heartbeat() {
   }
   for (const NodeId node : silent) on_neighbour_lost(node);
   for (const auto& [node, at] : heard_) site_.send(*this, node, beat);
+  show_pieces();
   later(kHeartbeat, [this] { heartbeat(); });
 }
 

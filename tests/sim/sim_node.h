@@ -1,6 +1,7 @@
 // One node of the simulated site: the production scheduler and models of what the daemon puts around it.
 #pragma once
 
+#include "node/core/piece_reveal.h"
 #include "node/core/scheduler.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/flow_network.h"
@@ -62,6 +63,10 @@ class SimNode {
     PieceMask have = 0;
     std::set<NodeId> peers;                     // connected
     std::map<int, std::set<NodeId>> requested;  // piece -> from whom
+    std::unique_ptr<PieceReveal> reveal;        // loaded whole: shows its pieces one by one
+    [[nodiscard]] PieceMask visible_to(const SimNode& peer) const {
+      return reveal ? reveal->shown(&peer) : have;
+    }
   };
   struct Fetch {
     SegmentKey key;
@@ -105,6 +110,10 @@ class SimNode {
   void unload(const SegmentKey& key);
   void disconnect(NodeId node);
   void request_from(NodeId from);
+  // What a holder shows to whom (production's PieceReveal). `note_has`: the peer has got pieces of it.
+  void begin_showing(Torrent& torrent, SimNode& peer, PieceMask peer_has);
+  void note_has(const SegmentKey& key, SimNode& peer, PieceMask pieces);
+  void show_pieces();
   void request_around(const SegmentKey& key);
   void start_piece(SimNode& from, const SegmentKey& key, PieceIndex piece);
   void on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece);
@@ -138,6 +147,7 @@ class SimNode {
   int wanted_left_ = 0;
   std::map<BlobId, Disk> disks_;
   std::set<BlobId> failed_;
+  std::map<NodeId, std::shared_ptr<RevealWindow>> reveal_windows_;
   std::map<SegmentKey, Torrent> torrents_;
   std::map<NodeId, std::set<SegmentKey>> sources_;    // incomplete here, connected to that node
   std::map<NodeId, std::vector<Transfer>> incoming_;  // pieces under way, by sender

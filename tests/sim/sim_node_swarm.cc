@@ -36,7 +36,14 @@ void SimNode::answer_segment(NodeId from, const msg::AskSegment& ask) {
 
 void SimNode::load(const SegmentKey& key, const std::vector<Hash256>& hashes, PieceMask have,
                    const std::vector<NodeId>& connect_to) {
-  if (!torrents_.contains(key)) torrents_[key] = {hashes, have, {}, {}};
+  if (!torrents_.contains(key)) {
+    Torrent& torrent = torrents_[key];
+    torrent.hashes = hashes;
+    torrent.have = have;
+    if (have == disk(key.blob).geometry.all_pieces(key.index)) {
+      torrent.reveal = std::make_unique<PieceReveal>(have);
+    }
+  }
   for (const NodeId to : connect_to) connect(key, to);
 }
 
@@ -53,6 +60,8 @@ void SimNode::connect(const SegmentKey& key, NodeId to) {
     theirs->second.peers.insert(id_);
     sources_[to].insert(key);
     other->sources_[id_].insert(key);
+    begin_showing(mine->second, *other, theirs->second.have);
+    other->begin_showing(theirs->second, *this, mine->second.have);
     request_from(to);
     other->request_from(id_);
   });
@@ -62,7 +71,7 @@ void SimNode::unload(const SegmentKey& key) {
   const auto it = torrents_.find(key);
   if (it == torrents_.end()) return;
   const std::set<NodeId> peers = it->second.peers;
-  torrents_.erase(it);
+  torrents_.erase(it);  // its pieces that are under way make room for others
   for (const NodeId peer : peers) {
     sources_[peer].erase(key);
     std::erase_if(incoming_[peer], [&](const Transfer& transfer) {
@@ -74,6 +83,7 @@ void SimNode::unload(const SegmentKey& key) {
     if (other == nullptr) continue;
     if (const auto at = other->torrents_.find(key); at != other->torrents_.end()) {
       at->second.peers.erase(id_);
+      if (at->second.reveal) at->second.reveal->on_gone(this);
       for (auto& [piece, from] : at->second.requested) from.erase(id_);
       std::erase_if(at->second.requested, [](const auto& r) { return r.second.empty(); });
     }
@@ -93,10 +103,46 @@ void SimNode::disconnect(NodeId node) {
   sources_.erase(node);
   for (auto& [key, torrent] : torrents_) {
     torrent.peers.erase(node);
+    if (torrent.reveal) torrent.reveal->on_gone(site_.node(node));
     for (auto& [piece, from] : torrent.requested) from.erase(node);
     std::erase_if(torrent.requested, [](const auto& r) { return r.second.empty(); });
   }
   for (const auto& [key, torrent] : torrents_) request_around(key);
+}
+
+void SimNode::begin_showing(Torrent& torrent, SimNode& peer, PieceMask peer_has) {
+  if (!torrent.reveal) return;
+  auto& window = reveal_windows_[peer.id_];
+  if (!window) window = std::make_shared<RevealWindow>();
+  const Time now = site_.events().now();
+  torrent.reveal->on_peer(&peer, window, now);
+  torrent.reveal->on_has(&peer, peer_has, now);
+  (void)torrent.reveal->show(&peer, now);
+}
+
+void SimNode::note_has(const SegmentKey& key, SimNode& peer, PieceMask pieces) {
+  const auto it = torrents_.find(key);
+  if (it == torrents_.end() || !it->second.reveal) return;
+  const Time now = site_.events().now();
+  it->second.reveal->on_has(&peer, pieces, now);
+  (void)it->second.reveal->show(&peer, now);
+  for (auto& [other, torrent] : torrents_) {
+    if (reveal_windows_.at(peer.id_)->room() == 0) return;
+    if (torrent.reveal && torrent.peers.contains(peer.id_)) (void)torrent.reveal->show(&peer, now);
+  }
+}
+
+// Once a second: patience may have ended.
+void SimNode::show_pieces() {
+  std::set<NodeId> peers;
+  for (auto& [key, torrent] : torrents_) {
+    if (!torrent.reveal) continue;
+    for (const NodeId peer : torrent.peers) {
+      SimNode* other = site_.node(peer);
+      if (other != nullptr && torrent.reveal->show(other, site_.events().now()) != 0) peers.insert(peer);
+    }
+  }
+  for (const NodeId peer : peers) site_.node(peer)->request_from(id_);
 }
 
 void SimNode::request_around(const SegmentKey& key) {
@@ -129,7 +175,7 @@ void SimNode::request_from(NodeId from) {
       const auto mine = torrents_.find(key);
       const auto theirs = other->torrents_.find(key);
       if (mine == torrents_.end() || theirs == other->torrents_.end()) continue;
-      const PieceMask want = theirs->second.have & ~mine->second.have;
+      const PieceMask want = theirs->second.visible_to(*this) & ~mine->second.have;
       if (want == 0) continue;
       PieceMask requested = 0;
       for (const auto& [piece, senders] : mine->second.requested) {
@@ -151,7 +197,7 @@ void SimNode::request_from(NodeId from) {
         const SimNode* p = site_.node(peer);
         const auto at = p->torrents_.find(key);
         if (at == p->torrents_.end()) continue;
-        for_each_piece(at->second.have & fresh, [&](PieceIndex i) { ++count[shoal::at(i)]; });
+        for_each_piece(at->second.visible_to(*this) & fresh, [&](PieceIndex i) { ++count[shoal::at(i)]; });
       }
       for_each_piece(fresh, [&](PieceIndex p) {
         const Choice choice{rank, count[shoal::at(p)], random_.next(), key, p};
@@ -219,6 +265,7 @@ void SimNode::on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece) 
       }
       scheduler_->on_piece_received(key, piece, now);
       for (const NodeId peer : std::set<NodeId>(torrent->second.peers)) {
+        if (SimNode* other = site_.node(peer)) other->note_has(key, *this, mask_of(piece));
         if (SimNode* other = site_.node(peer)) other->request_from(id_);
       }
     }

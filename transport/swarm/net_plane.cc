@@ -215,6 +215,24 @@ NodeId NetPlane::attributed(NodeId claimed, const lt::address& from) const {
   return link != links_.end() && link->second.second == from ? claimed : NodeId{};
 }
 
+std::shared_ptr<RevealWindow> NetPlane::reveal_window(NodeId node) {
+  if (node == NodeId{}) return std::make_shared<RevealWindow>();
+  std::erase_if(reveal_windows_, [](const auto& entry) { return entry.second.expired(); });
+  auto& known = reveal_windows_[node];
+  auto window = known.lock();
+  if (!window) known = window = std::make_shared<RevealWindow>();
+  return window;
+}
+
+void NetPlane::show_pieces_to(NodeId node) {
+  std::vector<SegmentPeer*> peers;
+  for (auto* peer : segment_peers_) {
+    if (peer->node() == node) peers.push_back(peer);
+  }
+  std::ranges::sort(peers, {}, &SegmentPeer::load);
+  for (auto* peer : peers) peer->show_pieces();
+}
+
 bool NetPlane::inbox_add(std::size_t bytes) {
   if (inbox_bytes_ + bytes > kInboxBytesMax) return false;
   inbox_bytes_ += bytes;

@@ -5,6 +5,7 @@
 // network thread and must only copy and post.
 #pragma once
 
+#include "node/core/reveal_window.h"
 #include "transport/swarm/libtorrent_all.h"
 #include "transport/swarm/neighbour_table.h"
 #include "transport/swarm/segment_disk.h"
@@ -135,6 +136,11 @@ class NetPlane {
   void remove_peer(ConnId id);
   void add_peer(SegmentPeer* peer) { segment_peers_.insert(peer); }
   void remove_peer(SegmentPeer* peer) { segment_peers_.erase(peer); }
+  // What a neighbour may be shown at a time, over all its connections; a stranger's connection (NodeId{}) has
+  // its own.
+  [[nodiscard]] std::shared_ptr<RevealWindow> reveal_window(NodeId node);
+  // The neighbour's window has room: each of its connections takes what it needs, the oldest segment's first.
+  void show_pieces_to(NodeId node);
   // False when the owner is so far behind that no more may be handed to it.
   [[nodiscard]] bool inbox_add(std::size_t bytes);
 
@@ -174,6 +180,7 @@ class NetPlane {
   std::unordered_map<ConnId, ClusterPeer*> cluster_peers_;
   std::set<SegmentPeer*> segment_peers_;
   std::map<NodeId, std::pair<ConnId, lt::address>> links_;
+  std::map<NodeId, std::weak_ptr<RevealWindow>> reveal_windows_;  // while it has a connection
   std::map<NodeId, Traffic> traffic_;
   std::set<NodeId> banned_;
   RevocationList revoked_;

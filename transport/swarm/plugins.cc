@@ -343,16 +343,27 @@ bool SegmentPeer::on_handshake(lt::span<const char>) {
 void SegmentPeer::sent_have_none() {
   if (!pretending_) return;
   pretend_to_have_nothing(false);
-  if (const auto torrent = torrent_.lock()) {
-    torrent->reveal()->on_peer(this, std::chrono::steady_clock::now());
-    show_pieces();
-  }
+  told_nothing_ = true;
+  if (node_ != NodeId{}) begin_showing();
+}
+
+void SegmentPeer::begin_showing() {
+  const auto torrent = torrent_.lock();
+  if (window_ || !told_nothing_ || !torrent || !torrent->reveal()) return;
+  window_ = plane_.reveal_window(node_);
+  torrent->reveal()->on_peer(this, window_, now());
+  show_pieces();
+}
+
+LoadId SegmentPeer::load() const {
+  const auto torrent = torrent_.lock();
+  return torrent ? torrent->load() : LoadId{};
 }
 
 void SegmentPeer::show_pieces() {
   const auto torrent = torrent_.lock();
   if (!torrent || !torrent->reveal()) return;
-  PieceMask pieces = torrent->reveal()->show(this, std::chrono::steady_clock::now());
+  PieceMask pieces = torrent->reveal()->show(this, now());
   for (; pieces != 0; pieces &= pieces - 1) {
     // BEP 3: length, id of "have", index.
     const std::array<char, 9> have{0, 0, 0, 5, 4, 0, 0, 0, static_cast<char>(std::countr_zero(pieces))};
@@ -363,8 +374,13 @@ void SegmentPeer::show_pieces() {
 void SegmentPeer::note_has(PieceMask pieces) {
   const auto torrent = torrent_.lock();
   if (!torrent || !torrent->reveal()) return;
-  torrent->reveal()->on_has(this, pieces, std::chrono::steady_clock::now());
+  torrent->reveal()->on_has(this, pieces, now());
   show_pieces();
+  pass_on_room();
+}
+
+void SegmentPeer::pass_on_room() {
+  if (window_ && node_ != NodeId{} && window_->room() > 0) plane_.show_pieces_to(node_);
 }
 
 // These answer false: libtorrent looks at the message, too.
@@ -397,6 +413,7 @@ bool SegmentPeer::can_disconnect(const lt::error_code& why) {
 void SegmentPeer::tick() {
   // A foreign client without BEP 6 is not told "nothing" at all.
   pretend_to_have_nothing(false);
+  begin_showing();
   show_pieces();
 }
 
@@ -411,7 +428,10 @@ void SegmentPeer::add_handshake(lt::entry& handshake) {
 // Always true: a foreign client's connection is counted too.
 bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
   const auto identity = NetPlane::read_identity(handshake);
-  if (!identity) return true;
+  if (!identity) {
+    begin_showing();
+    return true;
+  }
   if (plane_.is_banned(identity->node) || identity->node == plane_.options().node) {
     close();
     return true;
@@ -421,6 +441,7 @@ bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
     return true;
   }
   node_ = plane_.attributed(identity->node, connection_.remote().address());
+  begin_showing();
   return true;
 }
 

@@ -2,8 +2,8 @@
 // libtorrent's own calls: copy, post, return.
 #pragma once
 
+#include "node/core/piece_reveal.h"
 #include "transport/swarm/net_plane.h"
-#include "transport/swarm/piece_reveal.h"
 #include "transport/swarm/token_bucket.h"
 
 #include <array>
@@ -96,6 +96,7 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
   void contributed(lt::piece_index_t piece, NodeId from, int bytes);
   void blame(lt::piece_index_t piece, NodeId node);
   // nullopt: it shows what it has.
+  [[nodiscard]] LoadId load() const { return load_; }
   [[nodiscard]] std::optional<PieceReveal>& reveal() { return reveal_; }
 
   bool swallow_pause = false;
@@ -136,6 +137,10 @@ class SegmentPeer final : public lt::peer_plugin {
 
   void close();
   [[nodiscard]] NodeId node() const { return node_; }
+  // Of its segment; LoadId{} for a whole file.
+  [[nodiscard]] LoadId load() const;
+  // As many as the neighbour's window has room for and this connection needs.
+  void show_pieces();
 
   // Closes the connection unless its certificate is good now (closed clusters).
   void check_admission();
@@ -157,7 +162,10 @@ class SegmentPeer final : public lt::peer_plugin {
  private:
   void pretend_to_have_nothing(bool on);
   void note_has(PieceMask pieces);
-  void show_pieces();
+  // The other side has said who it is, or will not: it is shown pieces from now on.
+  void begin_showing();
+  // Room that this connection does not need goes to the neighbour's others.
+  void pass_on_room();
 
   // Looks at the certificate; once, when the other side's BitTorrent handshake is here.
   bool is_let_in();
@@ -169,6 +177,8 @@ class SegmentPeer final : public lt::peer_plugin {
   bool greeted_ = false;
   NodeId node_;  // zero until told, and for foreign clients
   bool pretending_ = false;
+  bool told_nothing_ = false;             // libtorrent has said that we have nothing
+  std::shared_ptr<RevealWindow> window_;  // null: it is shown nothing yet
 };
 
 }  // namespace shoal

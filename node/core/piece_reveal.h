@@ -6,51 +6,57 @@
 // (BEP 16); libtorrent's own never begins in 2.0.8, since it wants to show the first pieces before the
 // handshake has ended.
 //
-// - A peer has at most kWindow pieces that it was shown and has not got.
+// - A peer is shown as many pieces as its neighbour's window has room for (reveal_window.h).
 // - A piece that nobody was shown comes first, and only when there is none, one whose peer did not get it
-//   within kPatience: that peer is slow or gone. Why not sooner: the others get it from that peer.
-// - A peer that got nothing for kPatience, from anybody, is shown all: those that should pass pieces on to it
-//   do not reach it.
+//   within the window's patience: that peer is slow or gone. Why not sooner: the others get it from that
+//   peer.
+// - A peer that there was room for and that got nothing for as long, from anybody, is shown all: those that
+//   should pass pieces on to it do not reach it.
 //
-// Arithmetic only; owned by the network thread.
+// Arithmetic only; owned by one thread.
 #pragma once
 
 #include "node/core/geometry.h"
+#include "node/core/reveal_window.h"
 #include "node/core/time.h"
 
 #include <array>
-#include <chrono>
 #include <map>
+#include <memory>
 
 namespace shoal {
 
 class PieceReveal {
  public:
   using Peer = const void*;
-  // Beside the piece that arrives the next ones are asked for: a piece takes some ms to be hashed, recorded
-  // as here and told. More would only wait in the line of the holder.
-  static constexpr int kWindow = 4;
-  // Longer than pieces wait in a holder's line: 16 segments with three peers each that were shown four are
-  // 48 MiB, a second at 400 Mbit/s.
-  static constexpr Duration kPatience = std::chrono::milliseconds(1500);
 
   explicit PieceReveal(PieceMask all) : all_(all) {}
+  ~PieceReveal();
+  PieceReveal(const PieceReveal&) = delete;
+  PieceReveal& operator=(const PieceReveal&) = delete;
 
-  void on_peer(Peer peer, Time now) { peers_.try_emplace(peer, View{.moved = now}); }
-  void on_gone(Peer peer) { peers_.erase(peer); }
+  // It is shown pieces from now on. `window`: its neighbour's, not null.
+  void on_peer(Peer peer, std::shared_ptr<RevealWindow> window, Time now);
+  void on_gone(Peer peer);
+  // Also of a peer that is not shown anything yet.
   void on_has(Peer peer, PieceMask pieces, Time now);
   // What the peer is to be shown now, beyond what it was.
   [[nodiscard]] PieceMask show(Peer peer, Time now);
+  // All that it was shown.
+  [[nodiscard]] PieceMask shown(Peer peer) const;
 
  private:
   struct View {
+    std::shared_ptr<RevealWindow> window;  // null: it is shown nothing
     PieceMask has = 0;
     PieceMask shown = 0;
+    PieceMask under_way = 0;  // what the window counts
     std::array<Time, kMaxPiecesPerSegment> shown_at{};
-    Time moved;  // when it last got something
+    Time moved;  // when it last got something, or had to wait for room
   };
   // Pieces that some peer has, or will have soon.
-  [[nodiscard]] PieceMask on_the_way(Time now) const;
+  [[nodiscard]] PieceMask on_the_way() const;
+  static void give_up_late(View& view, Time now);
 
   PieceMask all_;
   std::map<Peer, View> peers_;
