@@ -23,7 +23,6 @@ class RevealWindow {
   // One that arrives and one that is asked for beside it: a piece takes some ms to be hashed, recorded and
   // told.
   static constexpr int kLeast = 2;
-  static constexpr int kFirst = 4;
   // 16 MiB of pieces of 256 KiB: 1 GB/s when a piece takes 17 ms (docs/benchmarks.md).
   static constexpr int kMost = 64;
   static constexpr Duration kSoon = std::chrono::milliseconds(100);
@@ -41,7 +40,7 @@ class RevealWindow {
   void on_given_up(int pieces) { under_way_ -= pieces; }
 
  private:
-  int size_ = kFirst;
+  int size_ = kLeast;
   int under_way_ = 0;  // shown and not got
   Duration usual_{};   // between the two, a moving mean
 };

@@ -12,6 +12,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPatience = RevealWindow::kPatience;
+constexpr int kRoom = 4;
+
+std::shared_ptr<RevealWindow> window_of_four() {
+  auto window = std::make_shared<RevealWindow>();
+  for (int i = RevealWindow::kLeast; i < kRoom; ++i) {
+    window->on_shown(1);
+    window->on_got(1ms);
+  }
+  return window;
+}
 
 class Revealing : public testing::Test {
  protected:
@@ -21,8 +31,8 @@ class Revealing : public testing::Test {
   }
 
   Time now = Time{} + std::chrono::hours(1);
-  std::shared_ptr<RevealWindow> window_a = std::make_shared<RevealWindow>();
-  std::shared_ptr<RevealWindow> window_b = std::make_shared<RevealWindow>();
+  std::shared_ptr<RevealWindow> window_a = window_of_four();
+  std::shared_ptr<RevealWindow> window_b = window_of_four();
   PieceReveal reveal{0xff};
   char a = 0;
   char b = 0;
@@ -31,8 +41,8 @@ class Revealing : public testing::Test {
 TEST_F(Revealing, PeersAreShownDifferentPieces) {
   const PieceMask first = reveal.show(&a, now);
   const PieceMask second = reveal.show(&b, now);
-  EXPECT_EQ(std::popcount(first), RevealWindow::kFirst);
-  EXPECT_EQ(std::popcount(second), RevealWindow::kFirst);
+  EXPECT_EQ(std::popcount(first), kRoom);
+  EXPECT_EQ(std::popcount(second), kRoom);
   EXPECT_EQ(first & second, 0U);
   EXPECT_EQ(reveal.shown(&a), first);
 }
@@ -80,7 +90,7 @@ TEST_F(Revealing, PiecesThatDoNotExistCountForNothing) {
   (void)reveal.show(&a, now);
   now += kPatience;
   reveal.on_has(&a, ~PieceMask{0xff}, now);
-  EXPECT_EQ(std::popcount(reveal.show(&a, now)), 8 - RevealWindow::kFirst) << "it counts as stuck";
+  EXPECT_EQ(std::popcount(reveal.show(&a, now)), 8 - kRoom) << "it counts as stuck";
   EXPECT_EQ(reveal.show(&a, now), 0U);
 }
 
@@ -115,14 +125,14 @@ TEST_F(Revealing, WhatIsUnloadedMakesRoom) {
   (void)other->show(&connection, now);
   EXPECT_EQ(reveal.show(&a, now), 0U);
   other.reset();
-  EXPECT_EQ(std::popcount(reveal.show(&a, now)), RevealWindow::kFirst);
+  EXPECT_EQ(std::popcount(reveal.show(&a, now)), kRoom);
 }
 
 TEST_F(Revealing, AStrangerIsShownNothingBeforeItHasAWindow) {
   char c = 0;
   reveal.on_has(&c, 0x0f, now);
   EXPECT_EQ(reveal.show(&c, now), 0U);
-  reveal.on_peer(&c, std::make_shared<RevealWindow>(), now);
+  reveal.on_peer(&c, window_of_four(), now);
   EXPECT_EQ(reveal.show(&c, now), 0xf0U) << "what it said before counts";
 }
 
