@@ -148,7 +148,7 @@ TEST_F(Pacing, APausedSliceCanBeCancelledAndOthersGoOn) {
 
 TEST_F(Pacing, TheCapHoldsOverAllSlicesAndIsNoStall) {
   options.rate_limit = 1'000'000;
-  options.stall_time = milliseconds(30);
+  options.stall_time = milliseconds(100);  // 33 kB of each slice: a stall, if the cap were not known
   options.stall_bytes = 64 * kKiB;
   start();
   const auto began = std::chrono::steady_clock::now();
