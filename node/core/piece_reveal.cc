@@ -32,18 +32,19 @@ void PieceReveal::on_gone(Peer peer) {
   peers_.erase(it);
 }
 
-void PieceReveal::on_has(Peer peer, PieceMask pieces, Time now) {
+bool PieceReveal::on_has(Peer peer, PieceMask pieces, Time now) {
   View& view = peers_[peer];
   const PieceMask fresh = pieces & all_ & ~view.has;
-  if (fresh == 0) return;
   view.has |= fresh;
-  view.moved = now;
-  for_each_piece(view.under_way & fresh,
-                 [&](PieceIndex piece) { view.window->on_got(now - view.shown_at[at(piece)]); });
-  view.under_way &= ~fresh;
+  if (fresh != 0) view.moved = now;
+  const PieceMask came = view.under_way & fresh;
+  for_each_piece(came, [&](PieceIndex piece) { view.window->on_got(now - view.shown_at[at(piece)]); });
+  view.under_way &= ~came;
+  return came != 0;
 }
 
 void PieceReveal::give_up_late(View& view, Time now) {
+  if (view.under_way == 0) return;
   const Duration patience = view.window->patience();
   PieceMask late = 0;
   for_each_piece(view.under_way, [&](PieceIndex piece) {
@@ -62,16 +63,16 @@ PieceMask PieceReveal::on_the_way() const {
 PieceMask PieceReveal::show(Peer peer, Time now) {
   const auto it = peers_.find(peer);
   if (it == peers_.end() || !it->second.window) return 0;
-  for (auto& [other, view] : peers_) {
-    if (view.window) give_up_late(view, now);
-  }
   View& view = it->second;
+  give_up_late(view, now);
+  const PieceMask hidden = all_ & ~view.has & ~view.shown;
+  if (hidden == 0) return 0;
   int room = view.window->room();
   if (room == 0) {
     view.moved = now;
     return 0;
   }
-  const PieceMask hidden = all_ & ~view.has & ~view.shown;
+  for (auto& [other, others_view] : peers_) give_up_late(others_view, now);
   PieceMask fresh = 0;
   if (now - view.moved >= view.window->patience()) {
     fresh = hidden;

@@ -38,8 +38,9 @@ class PieceReveal {
   // It is shown pieces from now on. `window`: its neighbour's, not null.
   void on_peer(Peer peer, std::shared_ptr<RevealWindow> window, Time now);
   void on_gone(Peer peer);
-  // Also of a peer that is not shown anything yet.
-  void on_has(Peer peer, PieceMask pieces, Time now);
+  // Also of a peer that is not shown anything yet. Answers whether pieces that it was shown are among them:
+  // its window has more room then.
+  bool on_has(Peer peer, PieceMask pieces, Time now);
   // What the peer is to be shown now, beyond what it was.
   [[nodiscard]] PieceMask show(Peer peer, Time now);
   // All that it was shown.

@@ -374,9 +374,9 @@ void SegmentPeer::show_pieces() {
 void SegmentPeer::note_has(PieceMask pieces) {
   const auto torrent = torrent_.lock();
   if (!torrent || !torrent->reveal()) return;
-  torrent->reveal()->on_has(this, pieces, now());
+  const bool made_room = torrent->reveal()->on_has(this, pieces, now());
   show_pieces();
-  pass_on_room();
+  if (made_room) pass_on_room();
 }
 
 void SegmentPeer::pass_on_room() {
@@ -412,6 +412,7 @@ bool SegmentPeer::can_disconnect(const lt::error_code& why) {
 
 void SegmentPeer::tick() {
   // A foreign client without BEP 6 is not told "nothing" at all.
+  if (pretending_) told_nothing_ = true;
   pretend_to_have_nothing(false);
   begin_showing();
   show_pieces();

@@ -106,6 +106,14 @@ TEST_F(Revealing, ANeighboursSegmentsShareItsWindow) {
   EXPECT_EQ(std::popcount(other.show(&connection, now)), 1);
 }
 
+TEST_F(Revealing, OnlyWhatItWasShownMakesRoom) {
+  const PieceMask first = reveal.show(&a, now);
+  EXPECT_FALSE(reveal.on_has(&a, 0xff & ~first, now));
+  EXPECT_EQ(window_a->room(), 0);
+  EXPECT_TRUE(reveal.on_has(&a, first & (~first + 1), now));
+  EXPECT_GE(window_a->room(), 1);
+}
+
 TEST_F(Revealing, WaitingForRoomIsNotBeingStuck) {
   PieceReveal other{0xff};
   char connection = 0;
