@@ -47,18 +47,27 @@ class Context:
         return self.undisturbed_s[key]
 
 
+def rates(rows, step):
+    """WAN/LAN rates of `rows` (Sampler.rows) in steps of so many seconds."""
+    line = []
+    begun, wan_before, lan_before = rows[0][0], rows[0][1], sum(rows[0][2].values())
+    for at, wan, sent, _ in rows[1:]:
+        if at - begun < 0.99 * step:
+            continue
+        lan = sum(sent.values())
+        line.append(f"{(wan - wan_before) * 8e-6 / (at - begun):.0f}/{(lan - lan_before) * 8e-6 / (at - begun):.0f}")
+        begun, wan_before, lan_before = at, wan, lan
+    return line
+
+
 def print_timeline(site, run):
     idle, used, gap = shoal.wan_use(run.samples, site.wan_bytes_per_s)
     print(f"    first WAN bytes after {idle:.2f} s; then {used:.1%} of the WAN until 98 % were there; longest gap {gap:.1f} s; "
           f"ends {' '.join(f'{n}:{end:.1f}' for n, (_, end) in run.spans.items())}")
-    step, next_at = 1.0, 1.0
-    last, lan = run.samples[0][1], sum(run.samples[0][2].values())
-    line = []
-    for at, wan, sent, _ in run.samples:
-        if at >= next_at:
-            line.append(f"{(wan - last) * 8e-6 / step:.0f}/{(sum(sent.values()) - lan) * 8e-6 / step:.0f}")
-            last, lan, next_at = wan, sum(sent.values()), next_at + step
-    print("    WAN/LAN Mbit per second: " + " ".join(line))
+    end = run.samples[-1][0]
+    print("    WAN/LAN Mbit/s, each second: " + " ".join(rates(run.samples, 1.0)))
+    print("    WAN/LAN Mbit/s, each tenth of the first: " + " ".join(rates([r for r in run.samples if r[0] <= 1.2], 0.1)))
+    print("    WAN/LAN Mbit/s, each tenth of the last: " + " ".join(rates([r for r in run.samples if r[0] >= end - 1.2], 0.1)))
     first, end = run.samples[0][2], run.samples[-1][2]
     print("    sent into the LAN, of S: " + " ".join(f"{n}:{(end[n] - first[n]) / site.model.size:.2f}" for n in end))
 
