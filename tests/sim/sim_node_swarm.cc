@@ -124,8 +124,9 @@ void SimNode::note_has(const SegmentKey& key, SimNode& peer, PieceMask pieces) {
   const auto it = torrents_.find(key);
   if (it == torrents_.end() || !it->second.reveal) return;
   const Time now = site_.events().now();
-  it->second.reveal->on_has(&peer, pieces, now);
+  const bool made_room = it->second.reveal->on_has(&peer, pieces, now);
   (void)it->second.reveal->show(&peer, now);
+  if (!made_room) return;
   for (auto& [other, torrent] : torrents_) {
     if (reveal_windows_.at(peer.id_)->room() == 0) return;
     if (torrent.reveal && torrent.peers.contains(peer.id_)) (void)torrent.reveal->show(&peer, now);
@@ -265,8 +266,10 @@ void SimNode::on_piece_in(NodeId from, const SegmentKey& key, PieceIndex piece) 
       }
       scheduler_->on_piece_received(key, piece, now);
       for (const NodeId peer : std::set<NodeId>(torrent->second.peers)) {
-        if (SimNode* other = site_.node(peer)) other->note_has(key, *this, mask_of(piece));
-        if (SimNode* other = site_.node(peer)) other->request_from(id_);
+        SimNode* other = site_.node(peer);
+        if (other == nullptr) continue;
+        other->note_has(key, *this, mask_of(piece));
+        other->request_from(id_);
       }
     }
     request_around(key);

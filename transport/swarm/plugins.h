@@ -95,8 +95,8 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
 
   void contributed(lt::piece_index_t piece, NodeId from, int bytes);
   void blame(lt::piece_index_t piece, NodeId node);
-  // nullopt: it shows what it has.
   [[nodiscard]] LoadId load() const { return load_; }
+  // nullopt: it shows what it has.
   [[nodiscard]] std::optional<PieceReveal>& reveal() { return reveal_; }
 
   bool swallow_pause = false;
