@@ -28,7 +28,7 @@ void PieceReveal::on_peer(Peer peer, std::shared_ptr<RevealWindow> window, Time 
 void PieceReveal::on_gone(Peer peer) {
   const auto it = peers_.find(peer);
   if (it == peers_.end()) return;
-  if (it->second.window) it->second.window->on_given_up(std::popcount(it->second.under_way));
+  if (it->second.window) it->second.window->on_gone(std::popcount(it->second.under_way));
   peers_.erase(it);
 }
 
@@ -39,6 +39,8 @@ bool PieceReveal::on_has(Peer peer, PieceMask pieces, Time now) {
   if (fresh != 0) view.moved = now;
   const PieceMask came = view.under_way & fresh;
   for_each_piece(came, [&](PieceIndex piece) { view.window->on_got(now - view.shown_at[at(piece)]); });
+  for_each_piece(view.shown & fresh & ~came,
+                 [&](PieceIndex piece) { view.window->on_came_late(now - view.shown_at[at(piece)]); });
   view.under_way &= ~came;
   return came != 0;
 }

@@ -30,18 +30,29 @@ class RevealWindow {
   static constexpr Duration kSoon = std::chrono::milliseconds(250);
   static constexpr Duration kLate = std::chrono::milliseconds(500);
   static constexpr Duration kPatience = std::chrono::milliseconds(1500);
+  // Two pieces of 256 KiB for each of seven neighbours on a line of 10 Mbit/s take 3 s; so long is as long as
+  // anybody waits for a piece.
+  static constexpr Duration kPatienceMost = std::chrono::seconds(10);
 
   // How many more may be shown.
   [[nodiscard]] int room() const { return std::max(0, size_ - under_way_); }
   // A piece that did not come for so long is not waited for: its neighbour is slow or gone.
-  [[nodiscard]] Duration patience() const { return std::max<Duration>(kPatience, 4 * usual_); }
+  [[nodiscard]] Duration patience() const {
+    return std::clamp<Duration>(4 * usual_, kPatience, kPatienceMost);
+  }
 
   void on_shown(int pieces) { under_way_ += pieces; }
   void on_got(Duration waited);
-  // Connections that closed, and pieces that are not waited for any more.
-  void on_given_up(int pieces) { under_way_ -= pieces; }
+  // Pieces that are not waited for any more; and how long one of them took when it came after all: on a slow
+  // line that is all there is to learn from.
+  void on_given_up(int pieces);
+  void on_came_late(Duration waited) { learn(waited); }
+  // Of a connection that closed.
+  void on_gone(int pieces) { under_way_ -= pieces; }
 
  private:
+  void learn(Duration waited);
+
   int size_ = kLeast;
   int under_way_ = 0;  // shown and not got
   Duration usual_{};   // between the two, a moving mean
