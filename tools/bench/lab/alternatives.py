@@ -1,7 +1,8 @@
 """What a site would use without shoal: each gets the same files to the same hosts over the same links.
 
-`pull(site)` of each leaves the model in `site.work/HOST/got` and returns host -> seconds from the common start. The torrents
-are made beforehand: what a cold site does not have.
+`pull(site, ...)` of each leaves the model in `site.work/HOST/got` and returns host -> seconds from the common start. The torrents
+are made beforehand: what a cold site does not have. On a warm site the first host has the model and serves it, and no byte is to
+come from the origin.
 """
 
 import abc
@@ -40,20 +41,22 @@ class Alternative(abc.ABC):
     about = ""
     packages = ()
     helpers = ()  # further hosts on the switch
+    sites = ("cold",)
 
     def missing(self):
         """A sentence that says what is not installed, or None."""
         return None
 
-    def prepare(self, site):
-        """Everything that is not timed."""
+    def prepare(self, site, web_seed=True):
+        """Everything that is not timed. Without `web_seed` torrents do not name the origin."""
+
+    def seed(self, site, host):
+        """Has this host, which has the model in its folder `got`, serve it. After `prepare`, and not timed either."""
+        raise NotImplementedError(f"{self.name} is for a {' or '.join(self.sites)} site")
 
     @abc.abstractmethod
-    def pull(self, site):
-        """Has each host of the site fetch the model. Returns host -> seconds."""
-
-    def stop(self):
-        """Ends what still runs."""
+    def pull(self, site, pulling):
+        """Has each host of `pulling` fetch the model. Returns host -> seconds."""
 
 
 def _nginx_missing():
@@ -71,19 +74,19 @@ class Curl(Alternative):
     def base(self, site):
         return site.origin.url
 
-    def pull(self, site):
+    def pull(self, site, pulling):
         running = {}
-        for host in site.hosts:
+        for host in pulling:
             lines = []
             for file in site.model.files:
                 url = self.base(site) + "model/" + urllib.parse.quote(file["path"])
                 lines.append(f'url = "{url}"\noutput = "{host.work}/got/model/{file["path"]}"\n')
             (host.work / "curl.config").write_text("".join(lines))
         zero = time.monotonic()
-        for host in site.hosts:
+        for host in pulling:
             running[host.name] = host.start(["curl", "-sSf", "--create-dirs", "--noproxy", "*", "-Z", "--parallel-immediate",
                                              "--parallel-max", str(self.parallel), "-K", host.work / "curl.config"], "curl.log")
-        took = _wait_all(site.names, zero, lambda name: not running[name].running())
+        took = _wait_all(list(running), zero, lambda name: not running[name].running())
         for name, process in running.items():
             if process.popen.returncode != 0:
                 raise AssertionError(f"{name}: curl ended with {process.popen.returncode}: {process.tail(3)}")
@@ -95,6 +98,23 @@ class Alone(Curl):
     about = "every host downloads everything from the origin (curl, 8 files at a time)"
 
 
+class Mirror(Curl):
+    name, packages, sites = "mirror", ("curl", "nginx"), ("warm",)
+    about = "every host downloads from nginx on the one that has the model (curl, 8 files at a time)"
+
+    def base(self, site):
+        return f"http://{site.hosts[0].address}:8080/"
+
+    def seed(self, site, host):
+        (host.work / "nginx.conf").write_text(origin.nginx_config(host.work, f"""
+            access_log off; sendfile on; tcp_nopush on;
+            server {{ listen 8080; location / {{ root {host.work}/got; }} }}"""))
+        host.start([origin.nginx_program(), "-c", host.work / "nginx.conf"], "nginx.log")
+        listening = origin.NamespaceConnection(site.net.namespace(host.name), host.address, 8080)
+        harness.wait_until(lambda: listening.call("/model/LICENSE"), "the mirror answers")
+        listening.close()
+
+
 class Proxy(Curl):
     name, packages, helpers = "proxy", ("nginx", "curl"), ("proxy",)
     about = "nginx proxy_cache with proxy_cache_lock on a host of the LAN with a link like all others; curl, 8 files at a time"
@@ -103,7 +123,7 @@ class Proxy(Curl):
     def base(self, site):
         return f"http://{site.net.address('proxy')}:8080/"
 
-    def prepare(self, site):
+    def prepare(self, site, web_seed=True):
         host = site.all_hosts["proxy"]
         (host.work / "cache").mkdir()
         (host.work / "nginx.conf").write_text(origin.nginx_config(host.work, f"""
@@ -128,44 +148,55 @@ class SlicingProxy(Proxy):
 
 class Torrent(Alternative):
     piece_size = 256 << 10
+    sites = ("cold", "warm")
 
     def missing(self):
         found = subprocess.run([PYTHON, "-c", "import libtorrent"], capture_output=True).returncode == 0
         return _nginx_missing() or (None if found else "python3-libtorrent is not installed")
 
-    def make_torrent(self, site):
+    def make_torrent(self, site, web_seed):
         path = site.work / "model.torrent"
         script = ("import sys, libtorrent as lt\n"
                   "folder, url, size, out = sys.argv[1:]\n"
                   "fs = lt.file_storage(); lt.add_files(fs, folder)\n"
                   "t = lt.create_torrent(fs, int(size), lt.create_torrent.v1_only)\n"
-                  "t.add_url_seed(url); lt.set_piece_hashes(t, folder + '/..')\n"
+                  "if url: t.add_url_seed(url)\n"
+                  "lt.set_piece_hashes(t, folder + '/..')\n"
                   "open(out, 'wb').write(lt.bencode(t.generate()))\n")
-        subprocess.run([PYTHON, "-c", script, site.model.folder, site.origin.url, str(self.piece_size), path], check=True)
+        url = site.origin.url if web_seed else ""
+        subprocess.run([PYTHON, "-c", script, site.model.folder, url, str(self.piece_size), path], check=True)
         return path
 
-    def prepare(self, site):
-        self.torrent = self.make_torrent(site)
+    def prepare(self, site, web_seed=True):
+        self.torrent = self.make_torrent(site, web_seed)
 
 
 class Libtorrent(Torrent):
     name, packages = "libtorrent", ("python3-libtorrent", "nginx")
-    about = "a libtorrent script tuned for a LAN, ready-made torrent with the origin as web seed"
+    about = "a libtorrent script tuned for a LAN, ready-made torrent, cold with the origin as web seed"
 
     def stripe(self, site, index):
         return []
 
-    def pull(self, site):
+    def _start(self, site, host):
+        peers = [f"--peer={other.address}" for other in site.hosts if other is not host]
+        stripe = self.stripe(site, site.hosts.index(host))
+        host.start([PYTHON, "-B", HERE / "lt_client.py", "--torrent", self.torrent, "--listen", host.address, "--folder",
+                    host.work / "got", "--done", host.work / "done", *peers, *stripe], "libtorrent.log")
+
+    def seed(self, site, host):
+        self._start(site, host)
+        harness.wait_until(lambda: (host.work / "done").exists(), "the seed has looked at its files", 60)
+
+    def pull(self, site, pulling):
         zero = time.monotonic()
-        for index, host in enumerate(site.hosts):
-            peers = [f"--peer={other.address}" for other in site.hosts if other is not host]
-            host.start([PYTHON, "-B", HERE / "lt_client.py", "--torrent", self.torrent, "--listen", host.address, "--folder",
-                        host.work / "got", "--done", host.work / "done", *peers, *self.stripe(site, index)], "libtorrent.log")
-        return _wait_all(site.names, zero, lambda name: (site.all_hosts[name].work / "done").exists())
+        for host in pulling:
+            self._start(site, host)
+        return _wait_all([host.name for host in pulling], zero, lambda name: (site.all_hosts[name].work / "done").exists())
 
 
 class Striped(Libtorrent):
-    name = "striped"
+    name, sites = "striped", ("cold",)
     about = "each host fetches its 1/N by HTTP ranges and gives the pieces to a libtorrent swarm as they come, ready-made torrent"
 
     def stripe(self, site, index):
@@ -174,13 +205,13 @@ class Striped(Libtorrent):
 
 class Qbittorrent(Torrent):
     name, packages = "qbittorrent", ("qbittorrent-nox", "python3-libtorrent", "nginx")
-    about = "qBittorrent as installed, ready-made torrent with the origin as web seed, all peers named to each other"
+    about = "qBittorrent as installed, ready-made torrent, cold with the origin as web seed, all peers named to each other"
 
     def missing(self):
         return super().missing() or (None if shutil.which("qbittorrent-nox") else "qbittorrent-nox is not installed")
 
-    def prepare(self, site):
-        super().prepare(site)
+    def prepare(self, site, web_seed=True):
+        super().prepare(site, web_seed)
         self._api = {}
         for host in site.hosts:
             config = host.work / "qBittorrent/config/qBittorrent.conf"
@@ -210,44 +241,55 @@ class Qbittorrent(Torrent):
         self._api[host.name].call("/api/v2/torrents/addPeers", urllib.parse.urlencode({"hashes": found["hash"], "peers": peers}),
                                   {"Content-Type": "application/x-www-form-urlencoded"})
 
-    def pull(self, site):
+    def _get(self, site, host):
+        self._add(site, host)
+        harness.wait_until(lambda: (self._info(host.name) or {}).get("progress") == 1, f"{host.name} has it", DEADLINE_S, pause=0.2)
+
+    def seed(self, site, host):
+        self._get(site, host)
+
+    def pull(self, site, pulling):
         zero, took = time.monotonic(), {}
 
         def one(host):
-            self._add(site, host)
-            harness.wait_until(lambda: (self._info(host.name) or {}).get("progress") == 1, f"{host.name} has it", DEADLINE_S, pause=0.2)
+            self._get(site, host)
             took[host.name] = time.monotonic() - zero
 
-        threads = [threading.Thread(target=one, args=(host,)) for host in site.hosts]
+        threads = [threading.Thread(target=one, args=(host,)) for host in pulling]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if len(took) < len(site.names):
-            raise AssertionError(f"not done: {sorted(set(site.names) - set(took))}")
+        if len(took) < len(pulling):
+            raise AssertionError(f"not done: {sorted({host.name for host in pulling} - set(took))}")
         for api in self._api.values():
             api.close()
         return took
 
 
-ALL = [Alone(), Proxy(), SlicingProxy(), Qbittorrent(), Libtorrent(), Striped()]
+ALL = [Alone(), Proxy(), SlicingProxy(), Mirror(), Qbittorrent(), Libtorrent(), Striped()]
 
 
-def pull(alternative, site):
-    """One run, with the right bytes checked at the end."""
+def pull(alternative, site, warm=False):
+    """One run, with the right bytes checked at the end. `warm`: the first host has the model."""
     site.origin.start_nginx()
-    alternative.prepare(site)
+    alternative.prepare(site, web_seed=not warm)
+    pulling = site.hosts[1:] if warm else site.hosts
+    if warm:
+        shutil.copytree(site.model.folder, site.hosts[0].work / "got/model")
+        alternative.seed(site, site.hosts[0])
     site.begin()
     before = site.origin.nginx_sent_bytes()
     with hosts.Sampler(list(site.all_hosts.values()), site.origin.wan) as sampler:
-        took = alternative.pull(site)
+        took = alternative.pull(site, pulling)
     wan, cpu, peak = site.wan_ratio(), site.cpu_s(), site.peak_mib()
     for host in site.all_hosts.values():
         host.end_all()
-    run = results.Run(alternative.name, len(site.names), list(took.values()),
-                      results.t_min_cold(site.model.size, site.wan_bytes_per_s, site.links()), wan,
+    t_min = results.t_min_warm(site.model.size, site.links([host.name for host in pulling]), site.links()) if warm else \
+        results.t_min_cold(site.model.size, site.wan_bytes_per_s, site.links())
+    run = results.Run(alternative.name, len(site.names), list(took.values()), t_min, wan,
                       (site.origin.nginx_sent_bytes() - before) / site.model.size, cpu, peak)
     run.samples = sampler.rows
-    for host in site.hosts:
+    for host in pulling:
         site.model.verify(host.work / "got/model")
     return run

@@ -186,6 +186,10 @@ class Host:
         self.cgroup.remove()
 
 
+# Peaks are kept by the kernel while a process lives.
+MEMORY_TURNS = 10
+
+
 class Sampler:
     """Looks at everything some times a second: memory of the hosts, bytes through the WAN and each link."""
 
@@ -207,7 +211,7 @@ class Sampler:
     def _run(self):
         turn = 0
         while True:
-            if turn % 5 == 0:
+            if turn % MEMORY_TURNS == 0:
                 for host in self._hosts:
                     host.look()
             more = self._more() if self._more and turn % 5 == 0 else None

@@ -12,6 +12,8 @@ import re
 import threading
 
 LOAD_S = 60  # a load ends by itself after this
+# Between looks at the hosts, which take their processors' time: a node measures itself once a second.
+PAUSE_S = 0.5
 
 _BURN = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end:\n    pow(3, 20000)\n"
 _WRITE = """
@@ -87,7 +89,7 @@ class Views:
             view.update(now_s)
 
     def _run(self):
-        while not self._stop.wait(0.25):
+        while not self._stop.wait(PAUSE_S):
             self._update()
 
     def stop(self):

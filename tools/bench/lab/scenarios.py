@@ -48,15 +48,15 @@ class Context:
 
 
 def rates(rows, step):
-    """WAN/LAN rates of `rows` (Sampler.rows) in steps of so many seconds."""
-    line = []
-    begun, wan_before, lan_before = rows[0][0], rows[0][1], sum(rows[0][2].values())
-    for at, wan, sent, _ in rows[1:]:
-        if at - begun < 0.99 * step:
-            continue
-        lan = sum(sent.values())
-        line.append(f"{(wan - wan_before) * 8e-6 / (at - begun):.0f}/{(lan - lan_before) * 8e-6 / (at - begun):.0f}")
-        begun, wan_before, lan_before = at, wan, lan
+    """Rates of `rows` (Sampler.rows) in steps of so many seconds: WAN/LAN/sent by the first host, which is the seed where there is one."""
+    def counters(row):
+        return row[0], row[1], sum(row[2].values()), next(iter(row[2].values()))
+
+    line, before = [], counters(rows[0])
+    for now in map(counters, rows[1:]):
+        if now[0] - before[0] >= 0.99 * step:
+            line.append("/".join(f"{(b - a) * 8e-6 / (now[0] - before[0]):.0f}" for a, b in zip(before[1:], now[1:])))
+            before = now
     return line
 
 
@@ -65,9 +65,9 @@ def print_timeline(site, run):
     print(f"    first WAN bytes after {idle:.2f} s; then {used:.1%} of the WAN until 98 % were there; longest gap {gap:.1f} s; "
           f"ends {' '.join(f'{n}:{end:.1f}' for n, (_, end) in run.spans.items())}")
     end = run.samples[-1][0]
-    print("    WAN/LAN Mbit/s, each second: " + " ".join(rates(run.samples, 1.0)))
-    print("    WAN/LAN Mbit/s, each tenth of the first: " + " ".join(rates([r for r in run.samples if r[0] <= 1.2], 0.1)))
-    print("    WAN/LAN Mbit/s, each tenth of the last: " + " ".join(rates([r for r in run.samples if r[0] >= end - 1.2], 0.1)))
+    print("    WAN/LAN/first host Mbit/s, each second: " + " ".join(rates(run.samples, 1.0)))
+    print("    WAN/LAN/first host Mbit/s, each tenth of the first: " + " ".join(rates([r for r in run.samples if r[0] <= 1.2], 0.1)))
+    print("    WAN/LAN/first host Mbit/s, each tenth of the last: " + " ".join(rates([r for r in run.samples if r[0] >= end - 1.2], 0.1)))
     first, end = run.samples[0][2], run.samples[-1][2]
     print("    sent into the LAN, of S: " + " ".join(f"{n}:{(end[n] - first[n]) / site.model.size:.2f}" for n in end))
 

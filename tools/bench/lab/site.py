@@ -27,7 +27,7 @@ class Site:
 
     def __init__(self, model, names, helpers=(), wan_mbit=100, lan_mbit=400, slow=None, keep=False, quota_cores=None):
         self.model, self.names, self._keep = model, list(names), keep
-        self._quota_cores, self._views = quota_cores, None
+        self._quota_cores, self._views, self._reserve = quota_cores, None, None
         self.net = network.Network([*names, *helpers], wan_mbit, lan_mbit, slow)
         self.wan_bytes_per_s = wan_mbit * 125_000
         self.all_hosts, self.origin = {}, None
@@ -60,7 +60,7 @@ class Site:
 
     def begin(self):
         """From here on CPU time and WAN bytes count."""
-        memory.ready(len(self.names) * self.model.size)
+        self._reserve = memory.Reserve(len(self.names), self.model.size)
         for host in self.all_hosts.values():
             host.begin()
         self._wan_begin = self.origin.wan_bytes()
@@ -84,6 +84,8 @@ class Site:
         return max(host.peak_mib() for host in self.all_hosts.values())
 
     def close(self):
+        if self._reserve:
+            self._reserve.close()
         if self._views:
             self._views.stop()
         if self.origin:
