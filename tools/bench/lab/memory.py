@@ -1,5 +1,6 @@
 """Memory that a run is about to use, made ready before the clock starts and handed over as the run takes it."""
 
+import contextlib
 import ctypes
 import mmap
 import re
@@ -49,7 +50,8 @@ class Reserve:
             # In large pages: a file is kept in blocks of up to the size of one write, which scattered small pages do not make.
             self._memory = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self._memory.madvise(mmap.MADV_DONTFORK)
-            self._memory.madvise(mmap.MADV_HUGEPAGE)
+            with contextlib.suppress(OSError):  # a kernel without them
+                self._memory.madvise(mmap.MADV_HUGEPAGE)
             self._offset = -ctypes.addressof(ctypes.c_char.from_buffer(self._memory)) % HUGE_PAGE
             self._memory.madvise(MADV_POPULATE_WRITE, self._offset, size)
             self._begin = _taken()
