@@ -41,6 +41,8 @@ class Alternative(abc.ABC):
     about = ""
     packages = ()
     helpers = ()  # further hosts on the switch
+    # Those for a warm one have seed(site, host): it has this host, whose folder `got` holds the model, serve it; after
+    # prepare(), and not timed either.
     sites = ("cold",)
 
     def missing(self):
@@ -49,10 +51,6 @@ class Alternative(abc.ABC):
 
     def prepare(self, site, web_seed=True):
         """Everything that is not timed. Without `web_seed` torrents do not name the origin."""
-
-    def seed(self, site, host):
-        """Has this host, which has the model in its folder `got`, serve it. After `prepare`, and not timed either."""
-        raise NotImplementedError(f"{self.name} is for a {' or '.join(self.sites)} site")
 
     @abc.abstractmethod
     def pull(self, site, pulling):

@@ -186,7 +186,7 @@ class Host:
         self.cgroup.remove()
 
 
-# Peaks are kept by the kernel while a process lives.
+# The kernel keeps the peaks of a process while it lives; the last look is at the end.
 MEMORY_TURNS = 10
 
 
@@ -207,13 +207,17 @@ class Sampler:
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
+        self._look()
+
+    def _look(self):
+        for host in self._hosts:
+            host.look()
 
     def _run(self):
         turn = 0
         while True:
             if turn % MEMORY_TURNS == 0:
-                for host in self._hosts:
-                    host.look()
+                self._look()
             more = self._more() if self._more and turn % 5 == 0 else None
             self.rows.append((time.monotonic() - self.begin, self._wan.read("site")[1],
                               {host.name: host.sent_bytes() for host in self._hosts}, more))

@@ -7,7 +7,7 @@ import re
 import threading
 
 # Of the memory that is there: more would push out what a run reads.
-LARGEST_PART = 4
+LARGEST_PART = 0.25
 # What a program of the run uses beside the files it writes.
 PER_HOST = 96 << 20
 # Given before it is asked for: what hosts write in a tenth of a second. More would be taken by the host machine while it waits.
@@ -42,7 +42,7 @@ class Reserve:
     """
 
     def __init__(self, hosts, size):
-        size = min(hosts * (size + PER_HOST), _available() // LARGEST_PART) // STEP * STEP
+        size = min(hosts * (size + PER_HOST), int(_available() * LARGEST_PART)) // STEP * STEP
         self._memory, self._size, self._given = None, size, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -68,7 +68,7 @@ class Reserve:
                 self._given += length
 
     def close(self):
-        """Gives back what is left. Call it from one thread."""
+        """Gives back what is left."""
         self._stop.set()
         if self._memory:
             self._thread.join()
