@@ -264,7 +264,8 @@ void NetPlane::load(LoadId load, lt::add_torrent_params params, SegmentPlace pla
     if (stopping_) return;
     const auto hash = params.ti->info_hashes().get_best();
     disk_->place(hash, std::move(place));
-    auto plugin = std::make_shared<SegmentPlugin>(*this, load, have, params.have_pieces.all_set());
+    auto plugin = std::make_shared<SegmentPlugin>(*this, load, have, params.have_pieces.all_set(),
+                                                  static_cast<std::uint32_t>(params.ti->piece_length()));
     params.extensions.emplace_back([plugin](const lt::torrent_handle&, lt::client_data_t) { return plugin; });
     load_of_torrent_[hash] = load;
     lt::error_code ec;

@@ -110,7 +110,8 @@ class NetPlane {
   struct Identity {
     NodeId node;
     std::uint64_t run = 0;
-    int message_id = 0;  // what our messages must be marked with; 0: it takes none
+    int message_id = 0;    // what our messages must be marked with; 0: it takes none
+    bool rejects = false;  // it rejects requests when told to (request_ledger.h)
   };
   [[nodiscard]] static std::optional<Identity> read_identity(const lt::bdecode_node& handshake);
   // Whether the other side of a connection may stay. Always, in an open cluster.

@@ -13,7 +13,12 @@ namespace shoal {
 namespace {
 
 constexpr int kOurMessageId = 33;  // ours to choose; clear of the ids libtorrent gives to its own extensions
+constexpr char kBtRequest = 6;     // BEP 3
+constexpr char kBtReject = 16;     // BEP 6
 constexpr char kBtExtended = 20;   // BEP 10
+// What may wait for a neighbour that asks for rejects and does not read: twice send_buffer_watermark, which
+// bounds what waits of pieces.
+constexpr int kUnsentBytesMax = 2 * 1024 * 1024;
 constexpr std::size_t kBurstSeconds = 4;
 // A connection on the cluster torrent that has not said who it is by then is a stranger.
 constexpr Duration kIdentityWait = std::chrono::seconds(8);
@@ -38,6 +43,21 @@ void disconnect(lt::peer_connection_handle connection) {
   connection.disconnect(refused(), lt::operation_t::bittorrent, lt::peer_connection_interface::failure);
 }
 
+BlockPlace to_place(const lt::peer_request& request) {
+  return {static_cast<int>(request.piece), static_cast<std::uint32_t>(request.start),
+          static_cast<std::uint32_t>(request.length)};
+}
+
+// The body of a request (BEP 3).
+std::array<char, kPlaceBytes> bytes_of(const BlockPlace& block) {
+  std::array<char, kPlaceBytes> out{};
+  std::size_t at = 0;
+  for (const std::uint32_t value : {static_cast<std::uint32_t>(block.piece), block.start, block.length}) {
+    for (const unsigned shift : {24U, 16U, 8U, 0U}) out.at(at++) = static_cast<char>(value >> shift & 0xffU);
+  }
+  return out;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- identity
@@ -54,6 +74,7 @@ void NetPlane::add_identity(lt::entry& handshake) const {
   for (unsigned i = 0; i < 8; ++i) run[i] = static_cast<char>(options_.run >> (8U * (7 - i)) & 0xffU);
   ours["r"] = run;
   ours["v"] = 1;
+  ours["j"] = 1;
 }
 
 std::optional<NetPlane::Identity> NetPlane::read_identity(const lt::bdecode_node& handshake) {
@@ -69,6 +90,7 @@ std::optional<NetPlane::Identity> NetPlane::read_identity(const lt::bdecode_node
   std::memcpy(out.node.bytes.data(), node.data(), node.size());
   for (const char c : run) out.run = out.run << 8U | static_cast<unsigned char>(c);
   out.message_id = static_cast<int>(id);
+  out.rejects = ours.dict_find_int_value("j", 0) == 1;
   if (out.node == NodeId{}) return std::nullopt;
   return out;
 }
@@ -289,7 +311,8 @@ std::shared_ptr<lt::peer_plugin> WholeFilePlugin::new_connection(
 
 SegmentPeer::SegmentPeer(NetPlane& plane, const std::shared_ptr<SegmentPlugin>& torrent,
                          lt::peer_connection_handle connection)
-    : plane_(plane), torrent_(torrent), connection_(std::move(connection)) {
+    : plane_(plane), torrent_(torrent), connection_(std::move(connection)), patience_(plane.context()) {
+  if (torrent) requests_.emplace(torrent->asked());
   plane_.add_peer(this);
   if (!connection_.is_outgoing()) set_no_delay(connection_);
 }
@@ -386,7 +409,13 @@ void SegmentPeer::pass_on_room() {
 // These answer false: libtorrent looks at the message, too.
 bool SegmentPeer::on_have(lt::piece_index_t piece) {
   const int index = static_cast<int>(piece);
-  if (index >= 0 && index < kMaxPiecesPerSegment) note_has(PieceMask{1} << index);
+  if (index < 0 || index >= kMaxPiecesPerSegment) return false;
+  note_has(PieceMask{1} << index);
+  const auto torrent = torrent_.lock();
+  if (message_id_ == 0 || !torrent || torrent->has(static_cast<PieceIndex>(index))) return false;
+  const auto native = connection_.native_handle();
+  if (native == nullptr) return false;
+  if (const auto block = requests_->on_have(index, native->is_interesting())) ask_to_reject(*block);
   return false;
 }
 
@@ -442,13 +471,74 @@ bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
     return true;
   }
   node_ = plane_.attributed(identity->node, connection_.remote().address());
+  message_id_ = requests_ && identity->rejects ? identity->message_id : 0;
   begin_showing();
+  return true;
+}
+
+// True: libtorrent counts it as sent.
+bool SegmentPeer::write_request(const lt::peer_request& request) {
+  if (!requests_ || !requests_->on_request(to_place(request), message_id_ != 0)) return false;
+  wait_for_block();
+  return true;
+}
+
+void SegmentPeer::wait_for_block() {
+  patience_.expires_after(RequestLedger::kPatience);
+  patience_.async_wait([weak = weak_from_this()](const lt::error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self) return;
+    if (const auto block = self->requests_->on_patience_over()) self->send_about(kBtRequest, *block);
+  });
+}
+
+void SegmentPeer::sent_cancel(const lt::peer_request& request) {
+  if (requests_ && requests_->on_cancel(to_place(request))) ask_to_reject(to_place(request));
+}
+
+bool SegmentPeer::on_reject(const lt::peer_request& request) {
+  if (requests_) requests_->on_answer(to_place(request));
+  return false;
+}
+
+void SegmentPeer::ask_to_reject(const BlockPlace& block) {
+  patience_.cancel();
+  std::array<char, 6 + kPlaceBytes> frame{
+      0, 0, 0, 2 + kPlaceBytes, kBtExtended, static_cast<char>(message_id_)};
+  std::ranges::copy(bytes_of(block), frame.begin() + 6);
+  connection_.send_buffer(frame.data(), static_cast<int>(frame.size()));
+}
+
+void SegmentPeer::send_about(char message, const BlockPlace& block) {
+  send_about(message, bytes_of(block));
+}
+
+void SegmentPeer::send_about(char message, const std::array<char, kPlaceBytes>& place) {
+  std::array<char, 5 + kPlaceBytes> frame{0, 0, 0, 1 + kPlaceBytes, message};
+  std::ranges::copy(place, frame.begin() + 5);
+  connection_.send_buffer(frame.data(), static_cast<int>(frame.size()));
+}
+
+// "Reject this request", whatever it is: who asks for that never sent it, or does not want it any more.
+bool SegmentPeer::on_extended(int length, int id, lt::span<const char> body) {
+  if (id != kOurMessageId) return false;
+  const auto native = connection_.native_handle();
+  if (native == nullptr) return true;
+  if (length != static_cast<int>(kPlaceBytes) || native->send_buffer_size() > kUnsentBytesMax) {
+    close();
+    return true;
+  }
+  if (body.size() < length) return true;  // a fragment
+  std::array<char, kPlaceBytes> place{};
+  std::copy_n(body.begin(), kPlaceBytes, place.begin());
+  send_about(kBtReject, place);
   return true;
 }
 
 // False: libtorrent goes on with the block.
 bool SegmentPeer::on_piece(const lt::peer_request& piece, lt::span<const char>) {
   plane_.count_received(node_, static_cast<std::uint64_t>(piece.length));
+  if (requests_) requests_->on_answer(to_place(piece));
   if (const auto torrent = torrent_.lock()) torrent->contributed(piece.piece, node_, piece.length);
   return false;
 }

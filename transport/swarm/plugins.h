@@ -4,6 +4,7 @@
 
 #include "node/core/piece_reveal.h"
 #include "transport/swarm/net_plane.h"
+#include "transport/swarm/request_ledger.h"
 #include "transport/swarm/token_bucket.h"
 
 #include <array>
@@ -83,8 +84,8 @@ class ClusterPlugin final : public lt::torrent_plugin {
 class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared_from_this<SegmentPlugin> {
  public:
   // `whole`: all pieces are here when it is loaded, so it shows them one by one (piece_reveal.h).
-  SegmentPlugin(NetPlane& plane, LoadId load, PieceMask have, bool whole)
-      : plane_(plane), load_(load), told_(have) {
+  SegmentPlugin(NetPlane& plane, LoadId load, PieceMask have, bool whole, std::uint32_t piece_size)
+      : plane_(plane), load_(load), told_(have), asked_(std::make_shared<AskedBlocks>(piece_size)) {
     if (whole) reveal_.emplace(have);
   }
 
@@ -98,6 +99,8 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
   [[nodiscard]] LoadId load() const { return load_; }
   // nullopt: it shows what it has.
   [[nodiscard]] std::optional<PieceReveal>& reveal() { return reveal_; }
+  [[nodiscard]] bool has(PieceIndex piece) const { return (told_ & mask_of(piece)) != 0; }
+  [[nodiscard]] const std::shared_ptr<AskedBlocks>& asked() const { return asked_; }
 
   bool swallow_pause = false;
 
@@ -107,6 +110,7 @@ class SegmentPlugin final : public lt::torrent_plugin, public std::enable_shared
   NetPlane& plane_;
   const LoadId load_;
   PieceMask told_;  // pieces held at load, or told since
+  const std::shared_ptr<AskedBlocks> asked_;
   std::optional<PieceReveal> reveal_;
   std::array<std::map<NodeId, std::uint64_t>, kMaxPiecesPerSegment> senders_;
   struct Bad {
@@ -126,7 +130,10 @@ class WholeFilePlugin final : public lt::torrent_plugin {
   NetPlane& plane_;
 };
 
-class SegmentPeer final : public lt::peer_plugin {
+// Piece, start and length of a block, as a request has them (BEP 3).
+inline constexpr std::size_t kPlaceBytes = 12;
+
+class SegmentPeer final : public lt::peer_plugin, public std::enable_shared_from_this<SegmentPeer> {
  public:
   // `torrent`: nullptr for a whole file.
   SegmentPeer(NetPlane& plane, const std::shared_ptr<SegmentPlugin>& torrent,
@@ -155,6 +162,10 @@ class SegmentPeer final : public lt::peer_plugin {
   void tick() override;
   void add_handshake(lt::entry& handshake) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
+  bool on_extended(int length, int id, lt::span<const char> body) override;
+  bool write_request(const lt::peer_request& request) override;
+  void sent_cancel(const lt::peer_request& request) override;
+  bool on_reject(const lt::peer_request& request) override;
   bool on_piece(const lt::peer_request& piece, lt::span<const char> bytes) override;
   void sent_payload(int bytes) override;
   void on_piece_failed(lt::piece_index_t piece) override;
@@ -167,6 +178,13 @@ class SegmentPeer final : public lt::peer_plugin {
   // Room that this connection does not need goes to the neighbour's others.
   void pass_on_room();
 
+  // The neighbour is to answer a request for it with a reject.
+  void ask_to_reject(const BlockPlace& block);
+  void wait_for_block();
+  // A BitTorrent message whose body is a block's place.
+  void send_about(char message, const BlockPlace& block);
+  void send_about(char message, const std::array<char, kPlaceBytes>& place);
+
   // Looks at the certificate; once, when the other side's BitTorrent handshake is here.
   bool is_let_in();
 
@@ -177,8 +195,11 @@ class SegmentPeer final : public lt::peer_plugin {
   bool greeted_ = false;
   NodeId node_;  // zero until told, and for foreign clients
   bool pretending_ = false;
-  bool told_nothing_ = false;             // libtorrent has said that we have nothing
-  std::shared_ptr<RevealWindow> window_;  // null: it is shown nothing yet
+  bool told_nothing_ = false;              // libtorrent has said that we have nothing
+  std::shared_ptr<RevealWindow> window_;   // null: it is shown nothing yet
+  std::optional<RequestLedger> requests_;  // nullopt for a whole file
+  int message_id_ = 0;                  // what it wants its messages marked with; 0: it is not told to reject
+  boost::asio::steady_timer patience_;  // of the request that waits
 };
 
 }  // namespace shoal

@@ -33,26 +33,36 @@ class Stranger {
   Stranger(const Stranger&) = delete;
   Stranger& operator=(const Stranger&) = delete;
 
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] const std::string& torrent() const { return torrent_; }  // its info-hash
   [[nodiscard]] std::string host_port() const { return "127.0.0.1:" + std::to_string(port_); }
 
-  // Accepts, and answers the BitTorrent handshake with the same info-hash.
-  void accept_and_shake() {
-    socket_ = accept(listener_, nullptr, nullptr);
-    ASSERT_GE(socket_, 0);
-    const timeval deadline{10, 0};
-    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+  // Accepts, and answers the BitTorrent handshake with the same info-hash. Hangs up on who comes for a
+  // torrent that is not wanted.
+  void accept_and_shake(const std::string& unwanted = {}) {
     std::string theirs(kHandshakeBytes, '\0');
-    ASSERT_EQ(recv(socket_, theirs.data(), theirs.size(), MSG_WAITALL), static_cast<ssize_t>(theirs.size()));
+    do {
+      if (socket_ >= 0) close(socket_);
+      socket_ = accept(listener_, nullptr, nullptr);
+      ASSERT_GE(socket_, 0);
+      const timeval deadline{10, 0};
+      setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+      ASSERT_EQ(recv(socket_, theirs.data(), theirs.size(), MSG_WAITALL),
+                static_cast<ssize_t>(theirs.size()));
+      torrent_ = theirs.substr(28, 20);
+    } while (torrent_ == unwanted);
     theirs.replace(48, 20, "-XX0000-stranger....");
     say_raw(theirs);
   }
-  void say_raw(const std::string& bytes) {
+  // False when the node has hung up, or does not take it.
+  bool say_raw(const std::string& bytes) {
     std::size_t sent = 0;
     while (sent < bytes.size()) {
       const auto n = ::send(socket_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-      if (n <= 0) return;  // the node hung up: that is what it should do
+      if (n <= 0) return false;
       sent += static_cast<std::size_t>(n);
     }
+    return true;
   }
   void say_extended(int id, const std::string& payload) {
     std::string frame;
@@ -72,6 +82,17 @@ class Stranger {
     say_extended(0, "d1:md5:shoali7ee5:shoald1:n16:" + id + "1:r8:" + std::string(7, '\0') +
                         static_cast<char>(run) + "1:vi1eee");
   }
+  // Reads until these bytes have come; false at the deadline or when the node hangs up.
+  bool hears(const std::string& bytes) {
+    std::string heard;
+    std::array<char, 4096> some{};
+    while (heard.find(bytes) == std::string::npos) {
+      const auto n = recv(socket_, some.data(), some.size(), 0);
+      if (n <= 0) return false;
+      heard.append(some.data(), static_cast<std::size_t>(n));
+    }
+    return true;
+  }
   // True when the node ends the connection.
   bool is_hung_up_on() {
     std::array<char, 4096> bytes{};
@@ -85,6 +106,7 @@ class Stranger {
  private:
   int listener_;
   int socket_ = -1;
+  std::string torrent_;
   std::uint16_t port_ = 0;
 };
 
@@ -106,6 +128,17 @@ class SwarmHostile : public ::testing::Test {
       });
     }));
     EXPECT_EQ(node.told().downs, 0);
+  }
+
+  // The stranger is a neighbour, and `second` its connection on a segment that the node wants.
+  void meet_on_segment(Stranger& second, const TestBlob& blob) {
+    meet();
+    stranger.say_who(node_id(5));
+    stranger.say(msg::Hello{node_id(5), "stranger", "", second.port(), 1});
+    ASSERT_TRUE(node.wait([](const auto& told) { return told.up.contains(node_id(5)); }));
+    node.session->load(blob.spec(SegmentIndex{0}, 0, blob.part(0)), {node_id(5)});
+    second.accept_and_shake(stranger.torrent());  // other neighbours hear of it, too
+    second.say_who(node_id(5));
   }
 
   Stranger stranger;
@@ -182,6 +215,41 @@ TEST_F(SwarmHostile, AnUnknownMessageOf500KilobytesIsSkipped) {
     return !told.messages.empty() && std::holds_alternative<msg::Bye>(told.messages.back().second);
   }));
   EXPECT_EQ(node.told().messages.size(), 1U);
+}
+
+// Piece 1, start 0x4000, length 0x4000.
+constexpr std::string_view kPlace{"\0\0\0\1\0\0\x40\0\0\0\x40\0", 12};
+
+TEST_F(SwarmHostile, ARequestIsRejectedWhenToldTo) {
+  const TestBlob blob(2 * kMiB);
+  Stranger second;
+  meet_on_segment(second, blob);
+  second.say_extended(kTheirMessageId, std::string(kPlace));
+  // BEP 6: length, id of "reject", the request's body.
+  EXPECT_TRUE(second.hears(std::string("\0\0\0\x0d\x10", 5).append(kPlace)));
+  expect_unharmed();
+}
+
+TEST_F(SwarmHostile, AnotherMessageOnASegmentIsHungUpOn) {
+  const TestBlob blob(2 * kMiB);
+  Stranger second;
+  meet_on_segment(second, blob);
+  second.say_extended(kTheirMessageId, std::string(kPlace) + "x");
+  EXPECT_TRUE(second.is_hung_up_on());
+}
+
+TEST_F(SwarmHostile, WhoDoesNotReadTheRejectsItAsksForIsHungUpOn) {
+  const TestBlob blob(2 * kMiB);
+  Stranger second;
+  meet_on_segment(second, blob);
+  std::string flood;
+  for (int i = 0; i < 1000; ++i)
+    flood += std::string("\0\0\0\x0e\x14", 5).append(1, kTheirMessageId).append(kPlace);
+  // What the sockets hold on both sides and the node's own bound, several times.
+  bool hung_up = false;
+  for (int i = 0; i < 4000 && !hung_up; ++i) hung_up = !second.say_raw(flood);
+  EXPECT_TRUE(hung_up);
+  expect_unharmed();
 }
 
 TEST_F(SwarmHostile, OnlySiteAddressesThatANeighbourTellsAreDialled) {
