@@ -466,12 +466,12 @@ bool SegmentPeer::on_extension_handshake(const lt::bdecode_node& handshake) {
     close();
     return true;
   }
+  message_id_ = requests_ && identity->rejects ? identity->message_id : 0;
   if (plane_.closed_cluster()) {
     if (plane_.admission_of(credential_, identity->node) != Admission::admitted) close();
     return true;
   }
   node_ = plane_.attributed(identity->node, connection_.remote().address());
-  message_id_ = requests_ && identity->rejects ? identity->message_id : 0;
   begin_showing();
   return true;
 }
