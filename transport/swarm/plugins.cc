@@ -16,6 +16,7 @@ constexpr int kOurMessageId = 33;  // ours to choose; clear of the ids libtorren
 constexpr char kBtRequest = 6;     // BEP 3
 constexpr char kBtReject = 16;     // BEP 6
 constexpr char kBtExtended = 20;   // BEP 10
+constexpr int kPlaceBytes = 12;    // piece, start and length of a block: the body of a request (BEP 3)
 // What may wait for a neighbour that asks for rejects and does not read: twice send_buffer_watermark, which
 // bounds what waits of pieces.
 constexpr int kUnsentBytesMax = 2 * 1024 * 1024;
@@ -48,7 +49,6 @@ BlockPlace to_place(const lt::peer_request& request) {
           static_cast<std::uint32_t>(request.length)};
 }
 
-// The body of a request (BEP 3).
 std::array<char, kPlaceBytes> bytes_of(const BlockPlace& block) {
   std::array<char, kPlaceBytes> out{};
   std::size_t at = 0;
@@ -488,7 +488,8 @@ void SegmentPeer::wait_for_block() {
   patience_.async_wait([weak = weak_from_this()](const lt::error_code& ec) {
     const auto self = weak.lock();
     if (ec || !self) return;
-    if (const auto block = self->requests_->on_patience_over()) self->send_about(kBtRequest, *block);
+    if (const auto block = self->requests_->on_patience_over())
+      self->send_about(kBtRequest, bytes_of(*block));
   });
 }
 
@@ -509,13 +510,9 @@ void SegmentPeer::ask_to_reject(const BlockPlace& block) {
   connection_.send_buffer(frame.data(), static_cast<int>(frame.size()));
 }
 
-void SegmentPeer::send_about(char message, const BlockPlace& block) {
-  send_about(message, bytes_of(block));
-}
-
-void SegmentPeer::send_about(char message, const std::array<char, kPlaceBytes>& place) {
+void SegmentPeer::send_about(char message, lt::span<const char> place) {
   std::array<char, 5 + kPlaceBytes> frame{0, 0, 0, 1 + kPlaceBytes, message};
-  std::ranges::copy(place, frame.begin() + 5);
+  std::copy_n(place.begin(), kPlaceBytes, frame.begin() + 5);
   connection_.send_buffer(frame.data(), static_cast<int>(frame.size()));
 }
 
@@ -524,14 +521,12 @@ bool SegmentPeer::on_extended(int length, int id, lt::span<const char> body) {
   if (id != kOurMessageId) return false;
   const auto native = connection_.native_handle();
   if (native == nullptr) return true;
-  if (length != static_cast<int>(kPlaceBytes) || native->send_buffer_size() > kUnsentBytesMax) {
+  if (length != kPlaceBytes || native->send_buffer_size() > kUnsentBytesMax) {
     close();
     return true;
   }
   if (body.size() < length) return true;  // a fragment
-  std::array<char, kPlaceBytes> place{};
-  std::copy_n(body.begin(), kPlaceBytes, place.begin());
-  send_about(kBtReject, place);
+  send_about(kBtReject, body.first(kPlaceBytes));
   return true;
 }
 

@@ -130,9 +130,6 @@ class WholeFilePlugin final : public lt::torrent_plugin {
   NetPlane& plane_;
 };
 
-// Piece, start and length of a block, as a request has them (BEP 3).
-inline constexpr std::size_t kPlaceBytes = 12;
-
 class SegmentPeer final : public lt::peer_plugin, public std::enable_shared_from_this<SegmentPeer> {
  public:
   // `torrent`: nullptr for a whole file.
@@ -182,8 +179,7 @@ class SegmentPeer final : public lt::peer_plugin, public std::enable_shared_from
   void ask_to_reject(const BlockPlace& block);
   void wait_for_block();
   // A BitTorrent message whose body is a block's place.
-  void send_about(char message, const BlockPlace& block);
-  void send_about(char message, const std::array<char, kPlaceBytes>& place);
+  void send_about(char message, lt::span<const char> place);
 
   // Looks at the certificate; once, when the other side's BitTorrent handshake is here.
   bool is_let_in();
